@@ -1,0 +1,250 @@
+"""One service's PostgreSQL database: a pool of connections, and transactions that open themselves.
+
+Statements are SQLAlchemy Core, compiled once and executed on asyncpg: the ORM's session and even the
+Core connection cost more than PostgreSQL itself (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ClauseElement
+
+from chassis.errors import Unavailable
+
+
+_ACQUIRE_TIMEOUT: Final = 5.0
+_DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or has no connection free."""
+
+    def __init__(self) -> None:
+        super().__init__("The service's database is not available at the moment; try again shortly.")
+
+
+class Prepared:
+    """A statement with named parameters, compiled to SQL when it is first executed."""
+
+    __slots__ = ("_compiled", "statement")
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self.statement = statement
+        self._compiled: tuple[str, tuple[str, ...], dict[str, Any]] | None = None
+
+    def bind(self, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The SQL and its arguments in order."""
+        if self._compiled is None:
+            compiled = _compile(self.statement)
+            self._compiled = (str(compiled), _names(compiled), dict(compiled.params))
+        sql, names, defaults = self._compiled
+        return sql, [params[name] if name in params else defaults[name] for name in names]
+
+
+_shapes: dict[Any, tuple[SQLCompiler, str, tuple[str, ...]]] = {}
+_MAX_SHAPES: Final = 2000
+
+
+def _bind(statement: ClauseElement | Prepared, params: Mapping[str, Any] | None) -> tuple[str, list[Any]]:
+    if isinstance(statement, Prepared):
+        return statement.bind(params or {})
+    cache_key = statement._generate_cache_key()  # what SQLAlchemy's own engine caches by
+    if cache_key is None:
+        compiled = _compile(statement)
+        values = compiled.construct_params(dict(params or {}))
+        return str(compiled), [values[name] for name in _names(compiled)]
+    shape = _shapes.get(cache_key.key)
+    if shape is None:
+        compiled = _compile(statement, cache_key)
+        shape = compiled, str(compiled), _names(compiled)
+        if len(_shapes) >= _MAX_SHAPES:
+            _shapes.clear()
+        _shapes[cache_key.key] = shape
+    compiled, sql, names = shape
+    values = compiled.construct_params(dict(params or {}), extracted_parameters=cache_key.bindparams)
+    return sql, [values[name] for name in names]
+
+
+def _compile(statement: ClauseElement, cache_key: Any = None) -> SQLCompiler:
+    compiled = statement.compile(dialect=_DIALECT, **({"cache_key": cache_key} if cache_key else {}))
+    assert isinstance(compiled, SQLCompiler)
+    if compiled.post_compile_params:
+        raise TypeError("IN with a list changes the SQL with its length: compare with any_() of an array instead")
+    return compiled
+
+
+def _names(compiled: SQLCompiler) -> tuple[str, ...]:
+    return tuple(compiled.positiontup or ())
+
+
+class Database:
+    """A pool of connections as the service's own role."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.pool = pool
+
+    @classmethod
+    async def connect(cls, url: str, *, connections: int = 5, name: str = "sfa") -> Database:
+        """Opens the pool; fails where the database cannot be reached.
+
+        Timeouts are set for every session: one long transaction would hold back every feed of the
+        cluster.
+        """
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=connections,
+            max_inactive_connection_lifetime=300,
+            statement_cache_size=1024,
+            max_cached_statement_lifetime=0,
+            timeout=5,
+            command_timeout=30,
+            reset=_leave_as_is,
+            server_settings={
+                "application_name": name,
+                "search_path": "app",
+                "timezone": "UTC",
+                "statement_timeout": "20s",
+                "lock_timeout": "5s",
+                "idle_in_transaction_session_timeout": "15s",
+                "jit": "off",
+            },
+        )
+        return cls(pool)
+
+    def transaction(self, tenant: UUID | None) -> Transaction:
+        """A transaction for one tenant. Without one, only tables that hold no tenant's data answer."""
+        return Transaction(self.pool, tenant)
+
+    async def close(self) -> None:
+        """Waits for running statements, at most five seconds."""
+        try:
+            await asyncio.wait_for(self.pool.close(), 5)
+        except TimeoutError:
+            self.pool.terminate()
+
+
+async def _leave_as_is(connection: Any) -> None:
+    """All session state is SET LOCAL, so a connection goes back without a round trip."""
+
+
+class Transaction:
+    """Opens at the first statement; the chassis commits it or rolls it back.
+
+    Used as `async with`, it commits at the end of the block.
+    """
+
+    __slots__ = ("_after_commit", "_connection", "_pool", "position", "tenant", "wrote")
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None) -> None:
+        self._pool = pool
+        self.tenant = tenant
+        self._connection: Any = None
+        self._after_commit: list[Callable[[], None]] = []
+        self.wrote = False
+        self.position: int | None = None
+        """The transaction's id, once it wrote a change."""
+
+    async def connection(self) -> Any:
+        """The asyncpg connection, with the transaction open and the tenant set.
+
+        Raises:
+            DatabaseUnavailable: none could be had.
+        """
+        if self._connection is None:
+            try:
+                connection = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
+            except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+                raise DatabaseUnavailable from error
+            try:
+                await connection.execute(
+                    f"BEGIN; SET LOCAL app.tenant = '{UUID(str(self.tenant))}'" if self.tenant else "BEGIN"
+                )
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            self._connection = connection
+        return self._connection
+
+    async def fetch(
+        self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
+    ) -> list[asyncpg.Record]:
+        """All rows of a statement."""
+        sql, arguments = _bind(statement, params)
+        rows: list[asyncpg.Record] = await (await self.connection()).fetch(sql, *arguments)
+        return rows
+
+    async def fetchrow(
+        self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
+    ) -> asyncpg.Record | None:
+        """The first row, None where there is none."""
+        sql, arguments = _bind(statement, params)
+        row: asyncpg.Record | None = await (await self.connection()).fetchrow(sql, *arguments)
+        return row
+
+    async def fetchval(self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, None where there is none."""
+        row = await self.fetchrow(statement, params)
+        return row[0] if row is not None else None
+
+    async def execute(self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None) -> None:
+        """Executes a statement that writes."""
+        sql, arguments = _bind(statement, params)
+        self.wrote = True
+        await (await self.connection()).fetch(sql, *arguments)
+
+    async def executemany(self, statement: ClauseElement | Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Executes a statement that writes once for each row, in one round trip."""
+        if not rows:
+            return
+        bound = [_bind(statement, row) for row in rows]
+        self.wrote = True
+        await (await self.connection()).executemany(bound[0][0], [arguments for _, arguments in bound])
+
+    def after_commit(self, hint: Callable[[], None]) -> None:
+        """Calls `hint` when the transaction has been committed. It must not fail, nor take time."""
+        if hint not in self._after_commit:
+            self._after_commit.append(hint)
+
+    async def commit(self) -> None:
+        """Commits what was opened, if anything was."""
+        if self._connection is not None:
+            await self._finish("COMMIT")
+            for hint in self._after_commit:
+                hint()
+
+    async def rollback(self) -> None:
+        """Undoes what was opened, if anything was."""
+        if self._connection is not None:
+            try:
+                await asyncio.shield(self._finish("ROLLBACK"))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pass  # the connection is gone, and the transaction with it
+
+    async def _finish(self, command: str) -> None:
+        connection, self._connection = self._connection, None
+        try:
+            await connection.execute(command)
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def __aenter__(self) -> Transaction:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self.commit()
+        else:
+            await self.rollback()
+
+
