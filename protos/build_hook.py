@@ -46,6 +46,7 @@ def generate(gen: Path = GEN) -> None:
         rules.unlink()
         for folder in fresh.rglob("v1"):
             (folder / "__init__.py").touch()
+        fresh.chmod(0o755)  # mkdtemp lets nobody else in
         if gen.exists():
             shutil.rmtree(gen)
         fresh.rename(gen)
@@ -71,6 +72,14 @@ class GenerateStubs(BuildHookInterface):  # type: ignore[misc]  # hatchling has 
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         generate()
+        if version != "editable":  # an editable installation has gen/ itself on the path
+            build_data["force_include"].update(
+                {
+                    str(GEN / "sfa"): "sfa",
+                    str(GEN / "buf"): "buf",
+                    str(GEN / "descriptors.binpb"): "chassis/descriptors.binpb",
+                }
+            )
 
 
 if __name__ == "__main__":
