@@ -8,6 +8,7 @@ argument `filter`, with the position and what would be right.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import eq, ge, gt, le, lt
 
 import sqlalchemy as sa
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, v_args
@@ -31,7 +32,8 @@ _GRAMMAR = r"""
     factor: term ("OR" term)*
     ?term: simple | ("NOT" | MINUS) simple -> negation
     ?simple: restriction | "(" expression ")"
-    restriction: member [COMPARATOR arg] | FUNCTION [arg ("," arg)*] ")" -> function
+    restriction: (member | function) [COMPARATOR arg]
+    function: FUNCTION [arg ("," arg)*] ")"
     member: value ("." value)*
     ?arg: INSTANT -> instant | member | MINUS member -> negative | "(" expression ")"
     ?value: TEXT -> text | STRING -> string
@@ -56,6 +58,9 @@ _EXPECTED = {
     "NOT": "NOT",
     "$END": "the end",
 }
+
+
+_SQL = {":": eq, "=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 class FilterInvalid(InvalidArgument):
@@ -198,7 +203,7 @@ def _found(node: Comparison, target: Field) -> Condition:
     constant, currency = _constant(node, target)
     if target.is_list:
         return contains(target, constant)
-    compared = column.op("=" if operator == ":" else operator, is_comparison=True)(bound(target, constant))
+    compared: Condition = _SQL[operator](column, bound(target, constant))
     return compared if currency is None else sa.and_(compared, currency)
 
 
@@ -255,9 +260,11 @@ class _Tree(Transformer[Token, Node | None]):
         raise FilterInvalid(f"There is no function {name[:-1]}.", name.start_pos)
 
     def text(self, token: Token) -> Literal:
+        _refuse_nul(token)
         return Literal(str(token), tuple(token.split("*")), token.start_pos or 0)
 
     def string(self, token: Token) -> Literal:
+        _refuse_nul(token)
         pieces, characters = [""], iter(token[1:-1])
         for character in characters:
             if character == "\\":
@@ -266,8 +273,6 @@ class _Tree(Transformer[Token, Node | None]):
                 pieces.append("")
             else:
                 pieces[-1] += character
-        if "\0" in token:
-            raise FilterInvalid("U+0000 is in no text.", token.start_pos)
         return Literal("*".join(pieces), tuple(pieces), token.start_pos or 0)
 
     def member(self, first: Literal, *more: Literal) -> Literal:
@@ -303,6 +308,11 @@ def _distributed(name: Literal, operator: str, value: Node) -> Node:
             return Not(_distributed(name, operator, node))
         case Comparison(position=position):
             raise FilterInvalid(f"The values of {name.text} are compared once.", position)
+
+
+def _refuse_nul(token: Token) -> None:
+    if "\0" in token:
+        raise FilterInvalid("U+0000 is in no text.", token.start_pos)
 
 
 def _refuse_excess(root: Node) -> None:
