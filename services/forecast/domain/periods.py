@@ -1,0 +1,226 @@
+"""Fiscal periods: which days a month, a quarter or a year of the tenant's calendar covers."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import IntEnum
+from typing import Final
+
+from chassis.errors import InvalidArgument
+
+MOST_PERIODS: Final = 60
+"""How many periods one forecast can have."""
+
+_ID: Final = re.compile(
+    r"(?:FY(?P<year>\d{4})|(?P<of>\d{4})-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))"
+)
+_MONTHS: Final = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+]
+
+
+class PeriodUnknown(InvalidArgument):
+    """A period was named that no calendar has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"'{text}' is not a period; write one as 2017-03, 2017-Q1, FY2017 or undated.",
+            field="periods",
+        )
+
+
+class PeriodRangeWrong(InvalidArgument):
+    """A range runs from one kind of period to another, or backwards."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"'{text}' is not a range: both ends must be of one kind, the earlier first.",
+            field="periods",
+        )
+
+
+class TooManyPeriods(InvalidArgument):
+    """More periods were asked for than one answer holds."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"At most {MOST_PERIODS} periods can be asked for at once.", field="periods"
+        )
+
+
+class Granularity(IntEnum):
+    """How long a period is; the numbers are those of the proto's enum."""
+
+    MONTH = 1
+    QUARTER = 2
+    YEAR = 3
+    UNDATED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Some days in a row, both ends included; `undated` has none."""
+
+    id: str
+    name: str
+    granularity: Granularity
+    start: date | None = None
+    end: date | None = None
+
+    def __contains__(self, day: date | None) -> bool:
+        if day is None or self.start is None or self.end is None:
+            return day is None and self.start is None
+        return self.start <= day <= self.end
+
+
+UNDATED: Final = Period("undated", "No close date", Granularity.UNDATED)
+"""Where open deals without a close date stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalCalendar:
+    """A year of twelve calendar months that begins with `first_month`.
+
+    Fiscal years are called by the calendar year in which they end (`named_by_end`, as most companies
+    do) or in which they begin. A month is called as everybody calls it: `2017-03` is March 2017.
+    """
+
+    first_month: int = 1
+    named_by_end: bool = True
+
+    def month(self, year: int, month: int) -> Period:
+        """A calendar month."""
+        start, end = _months(year, month, 1)
+        return Period(
+            f"{year:04}-{month:02}",
+            f"{_MONTHS[month - 1]} {year}",
+            Granularity.MONTH,
+            start,
+            end,
+        )
+
+    def quarter(self, fiscal_year: int, quarter: int) -> Period:
+        """The first to the fourth quarter of a fiscal year."""
+        start, end = _months(
+            self._begins_in(fiscal_year), self.first_month + 3 * (quarter - 1), 3
+        )
+        name = (
+            f"Q{quarter} FY{fiscal_year}"
+            if self.first_month > 1
+            else f"Q{quarter} {fiscal_year}"
+        )
+        return Period(
+            f"{fiscal_year:04}-Q{quarter}", name, Granularity.QUARTER, start, end
+        )
+
+    def year(self, fiscal_year: int) -> Period:
+        """A fiscal year."""
+        start, end = _months(self._begins_in(fiscal_year), self.first_month, 12)
+        return Period(
+            f"FY{fiscal_year:04}", f"FY{fiscal_year}", Granularity.YEAR, start, end
+        )
+
+    def period_of(self, day: date | None, granularity: Granularity) -> Period:
+        """The month, quarter or year that a day lies in; `undated` for no day."""
+        if day is None or granularity is Granularity.UNDATED:
+            return UNDATED
+        if granularity is Granularity.MONTH:
+            return self.month(day.year, day.month)
+        months_in = (day.month - self.first_month) % 12
+        fiscal_year = day.year - (day.month < self.first_month) + self._ahead
+        return (
+            self.year(fiscal_year)
+            if granularity is Granularity.YEAR
+            else self.quarter(fiscal_year, months_in // 3 + 1)
+        )
+
+    def named(self, text: str) -> Period:
+        """The period with an id.
+
+        Raises:
+            PeriodUnknown: there is none.
+        """
+        if text == UNDATED.id:
+            return UNDATED
+        match = _ID.fullmatch(text)
+        if match is None or not 1900 <= int(match["year"] or match["of"]) <= 2999:
+            raise PeriodUnknown(text)
+        if match["year"]:
+            return self.year(int(match["year"]))
+        if match["quarter"]:
+            return self.quarter(int(match["of"]), int(match["quarter"]))
+        return self.month(int(match["of"]), int(match["month"]))
+
+    def selected(self, texts: Sequence[str], today: date) -> tuple[Period, ...]:
+        """The periods that a request names, each once, by start and length, `undated` last.
+
+        The current quarter where none is named. Ranges (`2017-01..2017-06`) include both ends.
+
+        Raises:
+            PeriodUnknown, PeriodRangeWrong, TooManyPeriods: the request is wrong.
+        """
+        found: dict[str, Period] = {}
+        for text in texts:
+            for period in self._range(text):
+                found[period.id] = period
+                if len(found) > MOST_PERIODS:
+                    raise TooManyPeriods
+        found.pop(UNDATED.id, None)
+        if not texts:
+            current = self.period_of(today, Granularity.QUARTER)
+            found[current.id] = current
+        dated = sorted(
+            found.values(),
+            key=lambda period: (period.start or date.max, period.granularity),
+        )
+        return (*dated, UNDATED)
+
+    def _range(self, text: str) -> Iterable[Period]:
+        first, dots, last = text.partition("..")
+        start = self.named(first)
+        if not dots:
+            return [start]
+        end = self.named(last)
+        if (
+            start.granularity is not end.granularity
+            or not start.start
+            or not end.end
+            or start.start > end.end
+        ):
+            raise PeriodRangeWrong(text)
+        periods = [start]
+        while (
+            periods[-1].end
+            and periods[-1].end < end.end
+            and len(periods) <= MOST_PERIODS
+        ):
+            periods.append(
+                self.period_of(periods[-1].end + timedelta(days=1), start.granularity)
+            )
+        return periods
+
+    @property
+    def _ahead(self) -> int:
+        return int(self.named_by_end and self.first_month > 1)
+
+    def _begins_in(self, fiscal_year: int) -> int:
+        return fiscal_year - self._ahead
+
+
+def _months(year: int, month: int, count: int) -> tuple[date, date]:
+    first, after = (year * 12 + month - 1), (year * 12 + month - 1 + count)
+    return date(first // 12, first % 12 + 1, 1), date(
+        after // 12, after % 12 + 1, 1
+    ) - timedelta(days=1)
