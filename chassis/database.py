@@ -18,7 +18,6 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from chassis.errors import Unavailable
 
-
 _ACQUIRE_TIMEOUT: Final = 5.0
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
@@ -89,6 +88,8 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
+        self.hints: list[Callable[[], None]] = []
+        """Called after each transaction that wrote changes has been committed: there is something to publish."""
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = 5, name: str = "sfa") -> Database:
@@ -121,7 +122,7 @@ class Database:
 
     def transaction(self, tenant: UUID | None) -> Transaction:
         """A transaction for one tenant. Without one, only tables that hold no tenant's data answer."""
-        return Transaction(self.pool, tenant)
+        return Transaction(self.pool, tenant, self.hints)
 
     async def close(self) -> None:
         """Waits for running statements, at most five seconds."""
@@ -141,10 +142,13 @@ class Transaction:
     Used as `async with`, it commits at the end of the block.
     """
 
-    __slots__ = ("_after_commit", "_connection", "_pool", "position", "tenant", "wrote")
+    __slots__ = ("_after_commit", "_connection", "_hints", "_pool", "position", "tenant", "wrote")
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None, hints: Sequence[Callable[[], None]] = ()
+    ) -> None:
         self._pool = pool
+        self._hints = hints
         self.tenant = tenant
         self._connection: Any = None
         self._after_commit: list[Callable[[], None]] = []
@@ -217,7 +221,7 @@ class Transaction:
         """Commits what was opened, if anything was."""
         if self._connection is not None:
             await self._finish("COMMIT")
-            for hint in self._after_commit:
+            for hint in (*self._after_commit, *(self._hints if self.position is not None else ())):
                 hint()
 
     async def rollback(self) -> None:

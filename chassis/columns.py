@@ -1,0 +1,140 @@
+"""How an entity's fields stand in the columns of its table, and back: the one thin mapper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import orjson
+from sqlalchemy import Column, Table
+
+from chassis.entity import Entity, ExternalId
+from chassis.money import Money
+
+E = TypeVar("E", bound=Entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One field in one column of the same name: how it is written and read."""
+
+    dump: Callable[[Any], Any]
+    load: Callable[[Any], Any]
+
+
+def enumerated(kind: type[Enum]) -> Codec:
+    """An enum, by its value, as text."""
+    members = {member.value: member for member in kind}
+    return Codec(lambda value: None if value is None else value.value, lambda text: members.get(text))
+
+
+def listed(kind: type[Any], load: Callable[[dict[str, Any]], Any] | None = None) -> Codec:
+    """A tuple of frozen dataclasses, as a jsonb list; UUIDs, decimals and dates stand there as text.
+
+    `load` makes one item from its JSON object; without it the keys are the constructor's arguments.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+    take = load or (lambda item: kind(**item))
+
+    def dump(items: tuple[Any, ...]) -> str:
+        return orjson.dumps(
+            [{name: getattr(item, name) for name in names} for item in items], default=_as_text
+        ).decode()
+
+    return Codec(dump, lambda text: tuple(take(item) for item in orjson.loads(text)) if text else ())
+
+
+def document(load: Callable[[Any], Any]) -> Codec:
+    """One value as jsonb."""
+    return Codec(
+        lambda value: None if value is None else orjson.dumps(value, default=_as_text).decode(),
+        lambda text: None if text is None else load(orjson.loads(text)),
+    )
+
+
+def array(load: Callable[[Any], Any] = lambda item: item) -> Codec:
+    """A tuple of plain values, as a PostgreSQL array."""
+    return Codec(list, lambda items: tuple(load(item) for item in items or ()))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Money):
+        return {"amount": str(value.amount), "currency": value.currency}
+    raise TypeError(f"{type(value).__name__} cannot stand in a jsonb column")
+
+
+def money_of(item: Mapping[str, str] | None) -> Money | None:
+    """A Money out of jsonb, as `listed` and `document` write it."""
+    return Money(Decimal(item["amount"]), item["currency"]) if item else None
+
+
+_EXTERNAL_IDS = listed(ExternalId)
+
+
+class RowMapper(Generic[E]):
+    """Between the fields of `cls` and the columns of `table`.
+
+    A field stands in the column of its name. A field in `money` is a `Money | None` and stands in two
+    columns, whose names are given: the amount's and the currency's.
+    """
+
+    def __init__(
+        self, cls: type[E], table: Table, codecs: Mapping[str, Codec], money: Mapping[str, tuple[str, str]]
+    ) -> None:
+        self.cls = cls
+        self.fields = tuple(field.name for field in dataclasses.fields(cls))
+        self.values: Callable[[E], tuple[Any, ...]] = attrgetter(*self.fields)
+        codecs = {"external_ids": _EXTERNAL_IDS, **codecs}
+        columns: list[Column[Any]] = []
+        loaders: list[tuple[str, int, Callable[[Any], Any] | None, int | None]] = []
+        self._dumps: list[Callable[[E], Any]] = []
+        for name in self.fields:
+            if name in money:
+                amount, currency = money[name]
+                loaders.append((name, len(columns), None, len(columns) + 1))
+                columns += [table.c[amount], table.c[currency]]
+                self._dumps += [_amount_of(name), _currency_of(name)]
+                continue
+            codec = codecs.get(name)
+            loaders.append((name, len(columns), codec.load if codec else None, None))
+            columns.append(table.c[name])
+            self._dumps.append(_dump_of(name, codec.dump) if codec else attrgetter(name))
+        self.columns = columns
+        self.names = [column.name for column in columns]
+        self._plain = tuple((name, index) for name, index, load, second in loaders if not load and second is None)
+        self._loaded = tuple((name, index, load) for name, index, load, _ in loaders if load)
+        self._money = tuple((name, index) for name, index, _, second in loaders if second is not None)
+
+    def load(self, row: asyncpg.Record) -> E:
+        """The entity of a row that begins with `columns`, in their order."""
+        values: dict[str, Any] = {name: row[index] for name, index in self._plain}
+        for name, index, load in self._loaded:
+            values[name] = load(row[index])
+        for name, index in self._money:
+            currency = row[index + 1]
+            values[name] = Money(row[index], currency) if currency else None
+        return self.cls(**values)
+
+    def dump(self, entity: E) -> list[Any]:
+        """The row's values, in the order of `columns`."""
+        return [dump(entity) for dump in self._dumps]
+
+
+def _dump_of(name: str, dump: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda entity: dump(getattr(entity, name))
+
+
+def _amount_of(name: str) -> Callable[[Any], Any]:
+    return lambda entity: money.amount if (money := getattr(entity, name)) is not None else None
+
+
+def _currency_of(name: str) -> Callable[[Any], Any]:
+    return lambda entity: money.currency if (money := getattr(entity, name)) is not None else None

@@ -1,0 +1,84 @@
+"""Which records a caller sees: own ones, those of everyone below in the reporting line, or all.
+
+Reporting lines are dated; they arrive as identity's events and are kept as intervals. From them
+`sight_members` holds who sees whom and when, one row per pair, so that a list asks one indexed
+question whatever the depth of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql import insert
+
+from chassis.call import Call, Sight
+from chassis.database import Transaction
+from chassis.schema import sight_lines, sight_members
+
+MAX_DEPTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A user reports to a manager from one instant to another."""
+
+    id: UUID
+    version: int
+    user_id: UUID
+    manager_id: UUID
+    valid_from: datetime
+    valid_to: datetime
+
+
+def condition(call: Call, owner: ColumnElement[UUID]) -> ColumnElement[bool] | None:
+    """That the caller may see what belongs to `owner`; None where the caller sees everything."""
+    caller = call.caller
+    if caller.sight is Sight.ALL:
+        return None
+    own = owner == caller.user_id
+    if caller.sight is Sight.OWN or call.degraded:
+        return own
+    members = sight_members.c
+    below = sa.select(members.member_id).where(
+        members.viewer_id == caller.user_id, members.valid_from <= call.now, members.valid_to > call.now
+    )
+    return sa.or_(own, owner.in_(below))
+
+
+async def keep_lines(tx: Transaction, lines: Iterable[Line]) -> None:
+    """Takes reporting lines up, the highest version of each, and works out anew who sees whom."""
+    statement = insert(sight_lines)
+    columns = ("version", "user_id", "manager_id", "valid_from", "valid_to")
+    upsert = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "id"],
+        set_={name: statement.excluded[name] for name in columns},
+        where=sight_lines.c.version < statement.excluded.version,
+    )
+    newest = {line.id: line for line in sorted(lines, key=lambda line: line.version)}
+    await tx.executemany(
+        upsert.values({name: sa.bindparam(f"p_{name}") for name in ("id", *columns)}),
+        [{f"p_{name}": getattr(line, name) for name in ("id", *columns)} for line in newest.values()],
+    )
+    await tx.execute(sa.delete(sight_members))
+    await tx.execute(sa.text(_MEMBERS))
+
+
+# Each step up the line narrows the interval to the time in which all of its links hold.
+_MEMBERS = f"""
+WITH RECURSIVE below (viewer_id, member_id, valid_from, valid_to, depth) AS (
+    SELECT manager_id, user_id, valid_from, valid_to, 1 FROM sight_lines WHERE valid_from < valid_to
+    UNION
+    SELECT line.manager_id, below.member_id, greatest(line.valid_from, below.valid_from),
+           least(line.valid_to, below.valid_to), below.depth + 1
+    FROM below JOIN sight_lines AS line ON line.user_id = below.viewer_id
+    WHERE line.valid_from < below.valid_to AND below.valid_from < line.valid_to
+      AND line.valid_from < line.valid_to AND below.depth < {MAX_DEPTH}
+)
+INSERT INTO sight_members (viewer_id, member_id, valid_from, valid_to)
+SELECT viewer_id, member_id, valid_from, max(valid_to) FROM below GROUP BY viewer_id, member_id, valid_from
+"""
