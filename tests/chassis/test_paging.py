@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -73,7 +72,10 @@ def test_reads_an_order_and_ends_it_with_the_id(text: str, order: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("nme", "This list cannot be ordered by 'nme', but by id, name, state, amount, close_date, create_time."),
+        (
+            "nme",
+            "This list cannot be ordered by 'nme', but by id, name, state, amount, close_date, create_time.",
+        ),
         ("secret", "This list cannot be ordered by 'secret'"),
         ("name descending", "'name descending' is no order"),
         ("name,,amount", "'' is no order"),
@@ -93,7 +95,9 @@ def test_orders_that_are_never_null_and_go_one_way_compare_rows() -> None:
     made = keyset("name, create_time")
     where = made.after(made.token(row()))
     assert where is not None
-    assert "(paged_deals.name, paged_deals.created_at, paged_deals.id) > ($1" in str(where.compile(dialect=dialect()))
+    assert "(paged_deals.name, paged_deals.created_at, paged_deals.id) > ($1" in str(
+        where.compile(dialect=dialect())
+    )
 
 
 def test_other_orders_still_bound_the_range_of_the_first_field() -> None:
@@ -247,7 +251,6 @@ async def test_a_number_beyond_the_column_is_compared_and_not_an_error(
     connection: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     number = Field.of(sa.Column("amount", sa.Integer), nullable=False)
-
 
     where = condition(Filter.parse("amount < 99999999999999999999 AND amount > -0.5"), {"amount": number})
     assert where is not None
