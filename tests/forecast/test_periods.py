@@ -15,9 +15,7 @@ from services.forecast.domain.periods import (
     TooManyPeriods,
 )
 
-CALENDARS = st.builds(
-    FiscalCalendar, first_month=st.integers(1, 12), named_by_end=st.booleans()
-)
+CALENDARS = st.builds(FiscalCalendar, st.integers(1, 12))
 DAYS = st.dates(date(1901, 1, 1), date(2199, 12, 31))
 DATED = st.sampled_from([Granularity.MONTH, Granularity.QUARTER, Granularity.YEAR])
 TODAY = date(2017, 8, 15)
@@ -32,13 +30,21 @@ def test_calendar_year_quarters_are_those_of_the_wall_calendar() -> None:
     )
 
 
-@pytest.mark.parametrize(("by_end", "name"), [(True, "2018-Q1"), (False, "2017-Q1")])
-def test_fiscal_year_is_named_by_its_end_or_its_beginning(
-    by_end: bool, name: str
-) -> None:
-    calendar = FiscalCalendar(first_month=4, named_by_end=by_end)
-    quarter = calendar.named(name)
-    assert (quarter.start, quarter.end) == (date(2017, 4, 1), date(2017, 6, 30))
+def test_a_fiscal_year_is_named_by_the_year_that_it_ends_in() -> None:
+    quarter = FiscalCalendar(first_month=4).named("2018-Q1")
+    assert (quarter.start, quarter.end, quarter.name) == (
+        date(2017, 4, 1),
+        date(2017, 6, 30),
+        "Q1 FY2018",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [("2018", "FY2018"), ("2018-P01", "2017-04"), ("2018-P10", "2018-01")],
+)
+def test_the_names_that_identity_gives_are_understood(text: str, id: str) -> None:
+    assert FiscalCalendar(first_month=4).named(text).id == id
 
 
 def test_a_month_is_called_as_everybody_calls_it_whatever_the_fiscal_year() -> None:
@@ -70,7 +76,7 @@ def test_undated_alone_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2017-13", "2017", "Q1", "FY0000", "2017-Q5", "", "yesterday", "2017-Q1.."]
+    "text", ["2017-13", "17", "Q1", "FY0000", "2017-Q5", "", "yesterday", "2017-Q1.."]
 )
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(PeriodUnknown):

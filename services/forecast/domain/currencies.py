@@ -15,51 +15,50 @@ FACTOR_DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """From a day on, one unit of a currency is worth `rate` of the tenant's reporting currency."""
+    """From a day on, one unit of `currency` is worth `rate` of `target`."""
 
     currency: str
+    target: str
     valid_from: date
     rate: Decimal
 
 
 class Rates:
-    """The tenant's dated exchange rates to its reporting currency."""
+    """The tenant's dated exchange rates."""
 
     def __init__(self, reporting_currency: str, rates: Iterable[Rate]) -> None:
         self.reporting_currency = reporting_currency
-        self._by_currency: dict[str, tuple[list[date], list[Decimal]]] = {}
+        self._by_pair: dict[tuple[str, str], tuple[list[date], list[Decimal]]] = {}
         for rate in sorted(rates, key=lambda rate: rate.valid_from):
-            days, values = self._by_currency.setdefault(rate.currency, ([], []))
+            days, values = self._by_pair.setdefault(
+                (rate.currency, rate.target), ([], [])
+            )
             days.append(rate.valid_from)
             values.append(rate.rate)
 
-    def on(self, currency: str, day: date) -> Decimal | None:
-        """The latest rate on or before a day; None where there is none, and never 1 instead."""
-        if currency == self.reporting_currency:
-            return Decimal(1)
-        days, values = self._by_currency.get(currency, ([], []))
+    def on(self, currency: str, target: str, day: date) -> Decimal | None:
+        """The latest rate of exactly these two on or before a day, as it was recorded."""
+        days, values = self._by_pair.get((currency, target), ([], []))
         place = bisect_right(days, day)
         return values[place - 1] if place else None
 
     def factor(self, currency: str, target: str, day: date) -> Decimal | None:
-        """What an amount is multiplied by, from one currency to another; None where a rate is missing."""
+        """What an amount is multiplied by; None where a rate is missing, and never 1 instead.
+
+        The rate of the two on the day, else the one by way of the reporting currency.
+        """
         if currency == target:
             return Decimal(1)
-        rate, divisor = self.on(currency, day), self.on(target, day)
-        if rate is None or divisor is None:
+        if (direct := self.on(currency, target, day)) is not None:
+            return direct
+        rate = self.on(currency, self.reporting_currency, day)
+        divisor = self.on(target, self.reporting_currency, day)
+        if rate is None or not divisor:
             return None
-        if target == self.reporting_currency:
-            return rate
         with localcontext(prec=60):
             return (rate / divisor).quantize(
                 Decimal(1).scaleb(-FACTOR_DIGITS), ROUND_HALF_UP
             )
-
-    def lacking(self, currency: str, target: str, day: date) -> tuple[str, ...]:
-        """The currencies whose rate is missing for a conversion."""
-        if currency == target:
-            return ()
-        return tuple(code for code in (currency, target) if self.on(code, day) is None)
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:

@@ -13,7 +13,7 @@ MOST_PERIODS: Final = 60
 """How many periods one forecast can have."""
 
 _ID: Final = re.compile(
-    r"(?:FY(?P<year>\d{4})|(?P<of>\d{4})-(?:Q(?P<quarter>[1-4])|(?P<month>0[1-9]|1[0-2])))"
+    r"(?:FY)?(?P<year>\d{4})|(?P<of>\d{4})-(?:Q(?P<quarter>[1-4])|(?P<fiscal>P?)(?P<month>0[1-9]|1[0-2]))"
 )
 _MONTHS: Final = [
     "Jan",
@@ -91,14 +91,12 @@ UNDATED: Final = Period("undated", "No close date", Granularity.UNDATED)
 
 @dataclass(frozen=True, slots=True)
 class FiscalCalendar:
-    """A year of twelve calendar months that begins with `first_month`.
+    """A year of twelve calendar months that begins with `first_month`, called by the year it ends in.
 
-    Fiscal years are called by the calendar year in which they end (`named_by_end`, as most companies
-    do) or in which they begin. A month is called as everybody calls it: `2017-03` is March 2017.
+    A month is called as everybody calls it: `2017-03` is March 2017, in whatever fiscal year.
     """
 
     first_month: int = 1
-    named_by_end: bool = True
 
     def month(self, year: int, month: int) -> Period:
         """A calendar month."""
@@ -161,6 +159,13 @@ class FiscalCalendar:
             return self.year(int(match["year"]))
         if match["quarter"]:
             return self.quarter(int(match["of"]), int(match["quarter"]))
+        if match["fiscal"]:
+            start, _ = _months(
+                self._begins_in(int(match["of"])),
+                self.first_month + int(match["month"]) - 1,
+                1,
+            )
+            return self.month(start.year, start.month)
         return self.month(int(match["of"]), int(match["month"]))
 
     def selected(self, texts: Sequence[str], today: date) -> tuple[Period, ...]:
@@ -213,7 +218,7 @@ class FiscalCalendar:
 
     @property
     def _ahead(self) -> int:
-        return int(self.named_by_end and self.first_month > 1)
+        return int(self.first_month > 1)
 
     def _begins_in(self, fiscal_year: int) -> int:
         return fiscal_year - self._ahead
