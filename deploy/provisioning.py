@@ -69,6 +69,6 @@ async def _keep_role(admin: asyncpg.Connection[asyncpg.Record], role: str, passw
 
 async def _connect(url: str, database: str | None = None) -> asyncpg.Connection[asyncpg.Record]:
     try:
-        return await asyncpg.connect(url, timeout=10, **({"database": database} if database else {}))
+        return await asyncpg.connect(url, timeout=10, database=database)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise EngineUnreachable("PostgreSQL", url.rpartition("@")[2], str(error)) from error

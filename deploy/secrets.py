@@ -33,7 +33,9 @@ class Secrets:
     def word(self, name: str) -> str:
         """A password for people: four groups that can be typed."""
         alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
-        return self._get(name, lambda: "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(4)))
+        return self._get(
+            name, lambda: "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(4))
+        )
 
     def _get(self, name: str, make: Callable[[], str]) -> str:
         if name not in self._known:

@@ -13,12 +13,16 @@ class Trouble(Exception):
 
 class PortInUse(Trouble):
     def __init__(self, what: str, host: str, port: int, setting: str) -> None:
-        super().__init__(f"Port {port} on {host} is in use, and {what} needs it: stop its user, or set {setting}.")
+        super().__init__(
+            f"Port {port} on {host} is in use, and {what} needs it: stop its user, or set {setting}."
+        )
 
 
 class DataFolderInUse(Trouble):
     def __init__(self, folder: Path, owner: str) -> None:
-        super().__init__(f"{folder} is in use by process {owner}: stop that one, or set SFA_DATA to another folder.")
+        super().__init__(
+            f"{folder} is in use by process {owner}: stop that one, or set SFA_DATA to another folder."
+        )
 
 
 class DatabaseOfOtherVersion(Trouble):
@@ -31,7 +35,9 @@ class DatabaseOfOtherVersion(Trouble):
 
 class DiskFull(Trouble):
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"The disk that holds {folder} is full: make room, or set SFA_DATA to a folder elsewhere.")
+        super().__init__(
+            f"The disk that holds {folder} is full: make room, or set SFA_DATA to a folder elsewhere."
+        )
 
 
 class FolderNotWritable(Trouble):

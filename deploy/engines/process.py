@@ -7,7 +7,6 @@ first, which drain while their engines still run.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -171,7 +170,7 @@ def is_free(host: str, port: int) -> bool:
 
 def account_of(path: Path) -> Account:
     """Who owns a file."""
-    status = os.stat(path)
+    status = path.stat()
     return Account(status.st_uid, status.st_gid)
 
 
