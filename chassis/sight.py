@@ -13,11 +13,12 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call, Sight
 from chassis.database import Transaction
+from chassis.errors import PermissionDenied
 from chassis.schema import sight_lines, sight_members
 
 MAX_DEPTH = 50
@@ -43,11 +44,51 @@ def condition(call: Call, owner: ColumnElement[UUID]) -> ColumnElement[bool] | N
     own = owner == caller.user_id
     if caller.sight is Sight.OWN or call.degraded:
         return own
+    return sa.or_(own, owner.in_(_below(call)))
+
+
+def _below(call: Call) -> Select[tuple[UUID]]:
     members = sight_members.c
-    below = sa.select(members.member_id).where(
-        members.viewer_id == caller.user_id, members.valid_from <= call.now, members.valid_to > call.now
+    return sa.select(members.member_id).where(
+        members.viewer_id == call.caller.user_id, members.valid_from <= call.now, members.valid_to > call.now
     )
-    return sa.or_(own, owner.in_(below))
+
+
+class OwnerOutOfSight(PermissionDenied):
+    """Something was to be given to a user whom the caller does not look after."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("You can give this only to yourself or to somebody who reports to you.", field=field)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """To whom the caller may give records; None stands for everyone."""
+
+    within: frozenset[UUID] | None
+
+    def check(self, owner: UUID | None, field: str) -> None:
+        """Raises OwnerOutOfSight where the caller may not; records without an owner are for those who
+        see everything."""
+        if self.within is not None and owner not in self.within:
+            raise OwnerOutOfSight(field)
+
+
+async def owners_within(call: Call) -> Owners:
+    """To whom the caller may give records."""
+    caller = call.caller
+    if caller.sight is Sight.ALL:
+        return Owners(None)
+    own = frozenset({caller.user_id} if caller.user_id else ())
+    if caller.sight is Sight.OWN or call.degraded:
+        return Owners(own)
+    return Owners(own | frozenset(row[0] for row in await call.tx.fetch(_below(call))))
+
+
+async def check_owner(call: Call, owner: UUID | None, field: str) -> None:
+    """Raises OwnerOutOfSight where the caller may not give records to `owner`."""
+    if owner is None or owner != call.caller.user_id:
+        (await owners_within(call)).check(owner, field)
 
 
 async def keep_lines(tx: Transaction, lines: Iterable[Line]) -> None:

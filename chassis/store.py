@@ -7,7 +7,8 @@ change that it makes, and the outbox entry that has it published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -387,6 +388,19 @@ class EntityStore(Generic[E]):
             call.ordinal += 1
         return True
 
+    @contextmanager
+    def row(self) -> Iterator[None]:
+        """What is staged within is staged as a whole: a refusal takes it back."""
+        staged = {sql: len(rows) for sql, rows in self._staged.items()}
+        known = dict(self._known)
+        try:
+            yield
+        except Refusal:
+            for sql, rows in self._staged.items():
+                del rows[staged.get(sql, 0) :]
+            self._known = known
+            raise
+
     async def flush(self) -> None:
         """Writes what was staged.
 
@@ -394,9 +408,9 @@ class EntityStore(Generic[E]):
             Conflict: an entity was written by somebody else since it was read.
             IdTaken, ExternalIdTaken: an id is in use; or a refusal that the type declares.
         """
-        if not self._staged:
+        staged, self._staged = {sql: rows for sql, rows in self._staged.items() if rows}, {}
+        if not staged:
             return
-        staged, self._staged = self._staged, {}
         self.tx.wrote = True
         connection = await self.tx.connection()
         try:
@@ -431,7 +445,7 @@ class EntityStore(Generic[E]):
         message_class = getattr(self.type.events, type(event).__name__)
         resource = message_class.DESCRIPTOR.fields_by_number[1].name
         facts = {name: _fact(getattr(event, name)) for name in event.__dataclass_fields__}
-        message = cast(Message, message_class(**{resource: self.type.to_proto(entity)}, **facts))
+        message = cast("Message", message_class(**{resource: self.type.to_proto(entity)}, **facts))
         if message.ByteSize() > MAX_EVENT_BYTES:
             raise TooLarge(self.type.name, message.ByteSize())
         return message

@@ -1,0 +1,417 @@
+"""What an opportunity and a pipeline may do. The stage decides everything: whether a deal is open, won
+or lost, how likely it is, and how the forecast counts it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from chassis.entity import Entity, Event
+from chassis.errors import FailedPrecondition, InvalidArgument, NotFound
+from chassis.ids import new_id
+from chassis.money import CurrenciesDiffer, Money, total
+
+
+class State(Enum):
+    """Where a deal stands, and what standing in a stage means."""
+
+    OPEN = "OPEN"
+    WON = "WON"
+    LOST = "LOST"
+
+
+class ForecastCategory(Enum):
+    """How the forecast counts a deal."""
+
+    OMITTED = "OMITTED"
+    PIPELINE = "PIPELINE"
+    BEST_CASE = "BEST_CASE"
+    COMMIT = "COMMIT"
+    CLOSED = "CLOSED"
+
+
+# Pipelines
+
+
+class PipelineIncomplete(InvalidArgument):
+    """A pipeline cannot work as it is described."""
+
+
+class StageInUse(FailedPrecondition):
+    """Deals stand in a stage that was to go, or to change its kind."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Opportunities stand in the stage {name}: move them first.", field="pipeline.stages")
+
+
+class StageNotFound(NotFound):
+    """The stage is in no pipeline of the deal."""
+
+    def __init__(self, field: str = "stage_id") -> None:
+        super().__init__("There is no such stage in the opportunity's pipeline.", field=field)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a pipeline; `probability` is in percent."""
+
+    id: UUID
+    name: str
+    probability: int
+    forecast_category: ForecastCategory
+    kind: State
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineCreated(Event):
+    """A pipeline was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineUpdated(Event):
+    """A pipeline was changed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Pipeline(Entity):
+    """An ordered list of stages."""
+
+    name: str = ""
+    is_default: bool = False
+    stages: tuple[Stage, ...] = ()
+
+    def create(self) -> PipelineCreated:
+        """Checks that it can work.
+
+        Raises:
+            PipelineIncomplete: it cannot.
+        """
+        self._check()
+        return PipelineCreated()
+
+    def change(self, fields: Mapping[str, Any], in_use: frozenset[UUID]) -> PipelineUpdated:
+        """Takes new values on; `in_use` are the stages that deals stand in.
+
+        Raises:
+            PipelineIncomplete: it could not work that way.
+            StageInUse: deals would be left without a stage, or closed or opened by the way.
+        """
+        before = {stage.id: stage for stage in self.stages}
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self._check()
+        kinds = {stage.id: stage.kind for stage in self.stages}
+        for stage in before.values():
+            if stage.id in in_use and kinds.get(stage.id) is not stage.kind:
+                raise StageInUse(stage.name)
+        return PipelineUpdated()
+
+    def stage(self, id: UUID, field: str = "stage_id") -> Stage:
+        """The stage with this id.
+
+        Raises:
+            StageNotFound: it is in another pipeline, or in none.
+        """
+        for stage in self.stages:
+            if stage.id == id:
+                return stage
+        raise StageNotFound(field)
+
+    def first(self, kind: State) -> Stage:
+        """The first stage of a kind."""
+        return next(stage for stage in self.stages if stage.kind is kind)
+
+    def _check(self) -> None:
+        kinds = [stage.kind for stage in self.stages]
+        if not self.name:
+            raise PipelineIncomplete("A pipeline needs a name.", field="pipeline.name")
+        if kinds.count(State.WON) != 1 or kinds.count(State.LOST) != 1 or State.OPEN not in kinds:
+            raise PipelineIncomplete(
+                "A pipeline has at least one open stage, one won stage and one lost stage.", field="pipeline.stages"
+            )
+        for what, seen in (("id", [stage.id for stage in self.stages]), ("name", [stage.name for stage in self.stages])):
+            if len(set(seen)) < len(seen):
+                raise PipelineIncomplete(f"Two stages have the same {what}.", field="pipeline.stages")
+
+
+def starting_pipeline(id: UUID) -> Pipeline:
+    """The pipeline that a new tenant starts with."""
+    open_, category = State.OPEN, ForecastCategory
+    steps = [
+        ("Contact", 5, category.PIPELINE, open_),
+        ("Qualification", 10, category.PIPELINE, open_),
+        ("Opportunity confirmed", 25, category.PIPELINE, open_),
+        ("Shared vision", 50, category.BEST_CASE, open_),
+        ("Negotiation", 75, category.COMMIT, open_),
+        ("Closing", 90, category.COMMIT, open_),
+        ("Won", 100, category.CLOSED, State.WON),
+        ("Lost", 0, category.OMITTED, State.LOST),
+    ]
+    stages = tuple(
+        Stage(UUID(int=id.int ^ number), name, probability, counted, kind)
+        for number, (name, probability, counted, kind) in enumerate(steps, 1)
+    )
+    return Pipeline(id=id, name="Sales", is_default=True, stages=stages)
+
+
+# Opportunities
+
+
+class NameMissing(InvalidArgument):
+    """A deal without a name."""
+
+    def __init__(self) -> None:
+        super().__init__("An opportunity needs a name.", field="opportunity.name")
+
+
+class OpportunityClosed(FailedPrecondition):
+    """The deal is won or lost already."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(f"The opportunity is {state.value.lower()} already; reopen it first.")
+
+
+class OpportunityOpen(FailedPrecondition):
+    """The deal is still being worked on."""
+
+    def __init__(self) -> None:
+        super().__init__("The opportunity is open.")
+
+
+class StageNotOpen(FailedPrecondition):
+    """A deal is won or lost by a verb, not by a move."""
+
+    def __init__(self) -> None:
+        super().__init__("An opportunity is moved between open stages; win or lose it to close it.", field="stage_id")
+
+
+class AmountDiffersFromLines(InvalidArgument):
+    """The amount of a deal with line items is their sum."""
+
+    def __init__(self, expected: Money) -> None:
+        super().__init__(
+            f"The line items add up to {expected.amount} {expected.currency}; leave the amount out, or make it that.",
+            field="opportunity.amount",
+        )
+
+
+class LostReasonMissing(InvalidArgument):
+    """A deal is lost for a reason."""
+
+    def __init__(self) -> None:
+        super().__init__("Say why the opportunity was lost.", field="lost_reason")
+
+
+@dataclass(frozen=True, slots=True)
+class LineItem:
+    """One product in a deal."""
+
+    product_id: UUID
+    quantity: Decimal
+    unit_price: Money
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityCreated(Event):
+    """An opportunity was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityUpdated(Event):
+    """Fields other than the stage were changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityMoved(Event):
+    """It went to another open stage."""
+
+    from_stage_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityWon(Event):
+    """It was won."""
+
+    from_stage_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityLost(Event):
+    """It was lost."""
+
+    from_stage_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityReopened(Event):
+    """It was opened again."""
+
+    from_stage_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityDeleted(Event):
+    """It was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityUndeleted(Event):
+    """It was restored."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opportunity(Entity):
+    """A deal that a sales team works on."""
+
+    name: str = ""
+    account_id: UUID | None = None
+    owner_id: UUID | None = None
+    pipeline_id: UUID | None = None
+    stage_id: UUID | None = None
+    closed_from: UUID | None = None
+    state: State = State.OPEN
+    amount: Money | None = None
+    line_items: tuple[LineItem, ...] = ()
+    close_date: date | None = None
+    closed_at: datetime | None = None
+    lost_reason: str = ""
+    next_step: str = ""
+    description: str = ""
+    lead_id: UUID | None = None
+    contact_ids: tuple[UUID, ...] = ()
+    primary_quote_id: UUID | None = None
+
+    @classmethod
+    def create(
+        cls, fields: Mapping[str, Any], pipeline: Pipeline, stage: Stage, at: datetime, id: UUID | None = None
+    ) -> tuple["Opportunity", OpportunityCreated]:
+        """A new deal in a stage of a pipeline; one that enters the won or lost stage is closed at `at`.
+
+        Raises:
+            NameMissing, AmountDiffersFromLines, CurrenciesDiffer: the values do not make a deal.
+        """
+        deal = cls(id=id or new_id(), pipeline_id=pipeline.id, stage_id=stage.id, state=stage.kind)
+        deal.change(fields)
+        if stage.kind is not State.OPEN:
+            deal._close(pipeline.first(State.OPEN), stage, None, at)
+        return deal, OpportunityCreated()
+
+    def change(self, fields: Mapping[str, Any]) -> OpportunityUpdated:
+        """Takes new values on, by the names of the fields.
+
+        Raises:
+            NameMissing, AmountDiffersFromLines, CurrenciesDiffer: the values do not make a deal.
+        """
+        for name, value in fields.items():
+            setattr(self, name, value)
+        if not self.name:
+            raise NameMissing
+        # A deal may be won at another amount than its lines add up to; then it keeps that amount.
+        if self.line_items and ("line_items" in fields or ("amount" in fields and self.state is State.OPEN)):
+            self.amount = self._amount_of_lines(fields.get("amount"))
+        return OpportunityUpdated()
+
+    def move(self, stage: Stage) -> OpportunityMoved:
+        """Goes to another open stage.
+
+        Raises:
+            OpportunityClosed: it is not open.
+            StageNotOpen: the stage is the won or the lost one.
+        """
+        if self.state is not State.OPEN:
+            raise OpportunityClosed(self.state)
+        if stage.kind is not State.OPEN:
+            raise StageNotOpen
+        moved = OpportunityMoved(self._stage())
+        self.stage_id = stage.id
+        return moved
+
+    def win(
+        self, won: Stage, at: datetime, close_date: date | None = None, amount: Money | None = None
+    ) -> OpportunityWon:
+        """Closes as won, at the amount on record or at another one.
+
+        Raises:
+            OpportunityClosed: it is closed already.
+        """
+        if self.state is not State.OPEN:
+            raise OpportunityClosed(self.state)
+        event = OpportunityWon(self._stage())
+        if amount is not None:
+            self.amount = amount
+        self._close(None, won, close_date or at.date(), at)
+        return event
+
+    def lose(self, lost: Stage, reason: str, at: datetime, close_date: date | None = None) -> OpportunityLost:
+        """Closes as lost, for a reason.
+
+        Raises:
+            OpportunityClosed: it is closed already.
+        """
+        if self.state is not State.OPEN:
+            raise OpportunityClosed(self.state)
+        event = OpportunityLost(self._stage())
+        self.lost_reason = reason
+        self._close(None, lost, close_date or at.date(), at)
+        return event
+
+    def reopen(self, stage: Stage) -> OpportunityReopened:
+        """Is worked on again, in the given stage.
+
+        Raises:
+            OpportunityOpen: it is open.
+            StageNotOpen: the stage is the won or the lost one.
+        """
+        if self.state is State.OPEN:
+            raise OpportunityOpen
+        if stage.kind is not State.OPEN:
+            raise StageNotOpen
+        event = OpportunityReopened(self._stage())
+        self.stage_id, self.state = stage.id, State.OPEN
+        self.closed_at, self.closed_from, self.lost_reason = None, None, ""
+        return event
+
+    def put(self, fields: Mapping[str, Any], stage: Stage | None, at: datetime) -> Event:
+        """Becomes what a row of an import says, whatever verbs that takes; answers the weightiest event."""
+        updated = self.change(fields)
+        if stage is None or stage.id == self.stage_id:
+            return updated
+        if stage.kind is State.OPEN:
+            return self.move(stage) if self.state is State.OPEN else self.reopen(stage)
+        event: Event = (
+            OpportunityWon(self._stage()) if stage.kind is State.WON else OpportunityLost(self._stage())
+        )
+        self._close(None, stage, fields.get("close_date") or at.date(), at)
+        return event
+
+    def delete(self, at: datetime) -> OpportunityDeleted:
+        """Is deleted; it can be restored for 30 days."""
+        self.mark_deleted(at)
+        return OpportunityDeleted()
+
+    def undelete(self, at: datetime) -> OpportunityUndeleted:
+        """Is restored."""
+        self.restore(at)
+        return OpportunityUndeleted()
+
+    def _stage(self) -> UUID:
+        assert self.stage_id is not None
+        return self.stage_id
+
+    def _close(self, source: Stage | None, stage: Stage, close_date: date | None, at: datetime) -> None:
+        self.closed_from = source.id if source else self.stage_id
+        self.stage_id, self.state, self.closed_at = stage.id, stage.kind, at
+        self.close_date = close_date or self.close_date or at.date()
+
+    def _amount_of_lines(self, stated: Money | None) -> Money:
+        currencies: Sequence[str] = [line.unit_price.currency for line in self.line_items]
+        for currency in currencies:
+            if currency != currencies[0]:
+                raise CurrenciesDiffer(currencies[0], currency, field="opportunity.line_items")
+        expected = total((line.unit_price * line.quantity for line in self.line_items), currencies[0]).rounded()
+        if stated is not None and stated != expected:
+            raise AmountDiffersFromLines(expected)
+        return expected
