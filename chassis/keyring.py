@@ -9,6 +9,7 @@ to another place, it does not open.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ class CannotDecrypt(Exception):
     """The ciphertext was changed, belongs to another tenant or field, or its master key is not there."""
 
 
-class MasterKeyFileUnusable(Exception):
-    """The file with the master keys is missing, malformed, or open to others."""
+class MasterKeysUnusable(Exception):
+    """The master keys are missing, malformed, or open to others."""
 
 
 class MasterKeys(Protocol):
@@ -53,65 +54,60 @@ class MasterKeys(Protocol):
         ...
 
 
-class MasterKeyFile:
-    """Master keys in a file that only its owner may read: one `id:base64` a line, the last is current.
+class LocalMasterKeys:
+    """Master keys that this process holds itself: base64 of 32 bytes each, the last one is current.
 
-    Rotation appends a line. Old lines stay as long as something is encrypted under them.
+    Rotation appends a key. Old ones stay as long as something is encrypted under them. A key's id is
+    taken from its digest, so that nobody has to keep ids and keys together.
     """
 
-    def __init__(self, keys: dict[str, bytes]) -> None:
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._current = list(keys)[-1]
+    def __init__(self, *keys: bytes) -> None:
+        if not keys or any(len(key) != _KEY for key in keys):
+            raise MasterKeysUnusable(f"The key ring needs master keys of {_KEY} bytes each, in base64.")
+        self._ciphers = {_id_of(key): AESGCM(key) for key in keys}
+        self._current = _id_of(keys[-1])
 
     @classmethod
-    def load(cls, path: Path) -> MasterKeyFile:
-        """Reads the file.
+    def parse(cls, text: str) -> LocalMasterKeys:
+        """Keys in base64, separated by commas or white space.
 
         Raises:
-            MasterKeyFileUnusable: with the sentence that says what is wrong with it.
+            MasterKeysUnusable: with the sentence that says what is wrong.
+        """
+        try:
+            return cls(*(base64.b64decode(word, validate=True) for word in text.replace(",", " ").split()))
+        except ValueError:
+            raise MasterKeysUnusable(
+                f"The key ring needs master keys of {_KEY} bytes each, in base64."
+            ) from None
+
+    @classmethod
+    def load(cls, path: Path) -> LocalMasterKeys:
+        """Reads a file with one key a line, which only its owner may read.
+
+        Raises:
+            MasterKeysUnusable: with the sentence that says what is wrong with it.
         """
         try:
             if path.stat().st_mode & 0o077:
-                raise MasterKeyFileUnusable(f"{path} is open to others: make it readable by its owner only.")
-            lines = path.read_text("ascii").split()
+                raise MasterKeysUnusable(f"{path} is open to others: make it readable by its owner only.")
+            text = path.read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
-            raise MasterKeyFileUnusable(f"The master keys cannot be read from {path}.") from error
-        keys: dict[str, bytes] = {}
-        for line in lines:
-            key_id, _, encoded = line.partition(":")
-            try:
-                key = base64.b64decode(encoded, validate=True)
-            except ValueError:
-                key = b""
-            if not 0 < len(key_id) <= 255 or len(key) != _KEY:
-                raise MasterKeyFileUnusable(
-                    f"{path} must hold lines of the form id:base64, with 32 bytes each."
-                )
-            keys[key_id] = key
-        if not keys:
-            raise MasterKeyFileUnusable(f"{path} holds no key.")
-        return cls(keys)
-
-    @classmethod
-    def load_or_make(cls, path: Path) -> MasterKeyFile:
-        """Reads the file; makes it with a first key where it is not there."""
-        if not path.exists():
-            cls.rotate(path)
-        return cls.load(path)
+            raise MasterKeysUnusable(f"The master keys cannot be read from {path}.") from error
+        return cls.parse(text)
 
     @staticmethod
     def rotate(path: Path) -> str:
-        """Appends a new key, which becomes the current one, and returns its id."""
-        key_id = f"k{os.urandom(6).hex()}"
-        line = f"{key_id}:{base64.b64encode(os.urandom(_KEY)).decode()}\n"
+        """Appends a new key to the file, made where it is not there, and returns the key's id."""
+        key = os.urandom(_KEY)
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, line.encode())
+            os.write(descriptor, base64.b64encode(key) + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        return key_id
+        return _id_of(key)
 
     @property
     def current(self) -> str:
@@ -214,6 +210,10 @@ def _parts(ciphertext: bytes) -> tuple[bytes, str, bytes, bytes]:
     except UnicodeDecodeError:
         raise CannotDecrypt("it is not a ciphertext of this key ring") from None
     return ciphertext[:end], master, ciphertext[start:end], ciphertext[end:]
+
+
+def _id_of(key: bytes) -> str:
+    return hashlib.blake2b(key, digest_size=8, person=b"sfa master key").hexdigest()
 
 
 def _bound_to(tenant: UUID, field: str) -> bytes:

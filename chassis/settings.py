@@ -27,7 +27,14 @@ class ServiceSettings(BaseSettings):
     secret: SecretStr = SecretStr("")
     """What this service proves itself to identity with."""
     key_ring: SecretStr = SecretStr("")
-    """The master key of the key ring, base64 of 32 bytes."""
+    """The master keys of the key ring, each base64 of 32 bytes, separated by commas: the last one
+    encrypts, the others still decrypt. Identity needs one."""
+    bootstrap_secret: SecretStr = SecretStr("")
+    """For identity: who knows it may make tenants. Empty: nobody may."""
+    service_secrets: dict[str, SecretStr] = {}
+    """For identity: the `secret` of each service, by name."""
+    plain_http: bool = False
+    """Whether what is outside (an identity provider's keys) may be read without TLS: for tests."""
     default_region: str = "US"
     """The region that a phone number without a country code is taken to be of."""
     otlp_endpoint: str | None = None

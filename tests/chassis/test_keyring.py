@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.keyring import CannotDecrypt, KeyRing, MasterKeyFile, MasterKeyFileUnusable
+from chassis.keyring import CannotDecrypt, KeyRing, LocalMasterKeys, MasterKeysUnusable
 
 TENANT = uuid4()
 
@@ -20,14 +20,15 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ring(path: Path) -> KeyRing:
-    return KeyRing(MasterKeyFile.load_or_make(path))
+    LocalMasterKeys.rotate(path)
+    return KeyRing(LocalMasterKeys.load(path))
 
 
 async def test_what_was_encrypted_opens(ring: KeyRing, path: Path) -> None:
     ciphertext = await ring.encrypt(TENANT, "note.text", b"attack at dawn")
     assert b"attack" not in ciphertext
     assert await ring.decrypt(TENANT, "note.text", ciphertext) == b"attack at dawn"
-    restarted = KeyRing(MasterKeyFile.load(path))
+    restarted = KeyRing(LocalMasterKeys.load(path))
     assert await restarted.decrypt(TENANT, "note.text", ciphertext) == b"attack at dawn"
 
 
@@ -54,7 +55,7 @@ async def test_a_ciphertext_changed_at_any_byte_does_not_open(ring: KeyRing) -> 
 
 @given(st.binary(max_size=200))
 async def test_no_bytes_at_all_bring_it_down(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    ring = KeyRing(MasterKeyFile({"k": bytes(32)}))
+    ring = KeyRing(LocalMasterKeys(bytes(32)))
     with pytest.raises(CannotDecrypt):
         await ring.decrypt(TENANT, "a", data)
     with pytest.raises(CannotDecrypt):
@@ -65,8 +66,8 @@ async def test_after_a_rotation_old_ciphertexts_open_and_new_ones_carry_the_new_
     ring: KeyRing, path: Path
 ) -> None:
     old = await ring.encrypt(TENANT, "a", b"before")
-    new_key = MasterKeyFile.rotate(path)
-    rotated = KeyRing(MasterKeyFile.load(path))
+    new_key = LocalMasterKeys.rotate(path)
+    rotated = KeyRing(LocalMasterKeys.load(path))
     assert await rotated.decrypt(TENANT, "a", old) == b"before"
     new = await rotated.encrypt(TENANT, "a", b"after")
     assert new_key.encode() in new
@@ -74,38 +75,47 @@ async def test_after_a_rotation_old_ciphertexts_open_and_new_ones_carry_the_new_
         await ring.decrypt(TENANT, "a", new)
 
 
+async def test_several_keys_of_a_setting_open_what_each_of_them_encrypted() -> None:
+    first, second = ("A" * 43 + "=", "B" * 42 + "A=")
+    old = await KeyRing(LocalMasterKeys.parse(first)).encrypt(TENANT, "a", b"text")
+    both = KeyRing(LocalMasterKeys.parse(f"{first},{second}"))
+    assert await both.decrypt(TENANT, "a", old) == b"text"
+    assert await both.renew(TENANT, "a", old) is not None
+
+
 async def test_renewing_moves_a_ciphertext_under_the_current_key_once(ring: KeyRing, path: Path) -> None:
     old = await ring.encrypt(TENANT, "a", b"text")
     assert await ring.renew(TENANT, "a", old) is None
-    new_key = MasterKeyFile.rotate(path)
-    rotated = KeyRing(MasterKeyFile.load(path))
+    new_key = LocalMasterKeys.rotate(path)
+    rotated = KeyRing(LocalMasterKeys.load(path))
     renewed = await rotated.renew(TENANT, "a", old)
-    assert renewed is not None and new_key.encode() in renewed
+    assert renewed is not None
+    assert new_key.encode() in renewed
     assert await rotated.decrypt(TENANT, "a", renewed) == b"text"
     assert await rotated.renew(TENANT, "a", renewed) is None
 
 
 def test_the_file_is_made_for_its_owner_only(path: Path) -> None:
-    MasterKeyFile.load_or_make(path)
+    LocalMasterKeys.rotate(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "no colon", "k:short", "k:AAAA", ":" + "A" * 44, "schlüssel:AAAA"])
+@pytest.mark.parametrize("content", ["", "\n", "no base64!", "AAAA", "A" * 43, "A" * 88, "schlüssel"])
 def test_a_malformed_file_is_refused_with_a_sentence(path: Path, content: str) -> None:
     path.parent.mkdir()
     path.write_text(content, "utf-8")
     path.chmod(0o600)
-    with pytest.raises(MasterKeyFileUnusable, match=path.name):
-        MasterKeyFile.load(path)
+    with pytest.raises(MasterKeysUnusable, match="master keys"):
+        LocalMasterKeys.load(path)
 
 
 def test_a_file_that_others_can_read_is_refused(path: Path) -> None:
-    MasterKeyFile.load_or_make(path)
+    LocalMasterKeys.rotate(path)
     path.chmod(0o640)
-    with pytest.raises(MasterKeyFileUnusable, match="owner only"):
-        MasterKeyFile.load(path)
+    with pytest.raises(MasterKeysUnusable, match="owner only"):
+        LocalMasterKeys.load(path)
 
 
 def test_a_missing_file_is_refused(path: Path) -> None:
-    with pytest.raises(MasterKeyFileUnusable, match="cannot be read"):
-        MasterKeyFile.load(path)
+    with pytest.raises(MasterKeysUnusable, match="cannot be read"):
+        LocalMasterKeys.load(path)
