@@ -110,7 +110,7 @@ class Database:
             reset=_leave_as_is,
             server_settings={
                 "application_name": name,
-                "search_path": "app",
+                "search_path": "app, public",
                 "timezone": "UTC",
                 "statement_timeout": "20s",
                 "lock_timeout": "5s",

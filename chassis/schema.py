@@ -24,6 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import UserDefinedType
 
+from chassis.event_schema import EVENTS_1, FENCED_EVENTS_1, ROUTING_EVENTS_1
+
 
 class Xid8(UserDefinedType[int]):
     """A transaction id that does not wrap around."""
@@ -127,6 +129,8 @@ sight_members = Table(
 
 # What every database starts with. Frozen: a change is a new step in `STEPS`.
 _STEP_1: Final = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;
+CREATE EXTENSION IF NOT EXISTS btree_gin SCHEMA public;
 CREATE TABLE data.changes (
     tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant')::uuid,
     entity text NOT NULL,
@@ -189,7 +193,7 @@ CREATE TABLE app.outbox (
     entity_id uuid NOT NULL,
     version bigint NOT NULL,
     traceparent text,
-    PRIMARY KEY (position, seq)
+    PRIMARY KEY (tenant_id, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
 """
 
@@ -219,4 +223,4 @@ def routing(table: str, rights: str, role: str) -> str:
     return f"GRANT {rights} ON app.{table} TO {role};"
 
 
-STEPS: Final = {1: (_STEP_1, FENCED_1, ROUTING_1)}
+STEPS: Final = {1: (_STEP_1 + EVENTS_1, FENCED_1 | FENCED_EVENTS_1, ROUTING_1 | ROUTING_EVENTS_1)}
