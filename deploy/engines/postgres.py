@@ -51,7 +51,12 @@ _SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "60s",
     "log_line_prefix": "%m [%p] %u@%d ",
 }
-_CARELESS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_CARELESS: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",  # it would be in a database's way that is being cloned
+}
 
 
 @dataclass(slots=True)

@@ -1,0 +1,89 @@
+"""What every test can ask for: real engines, databases of its own, and a stack of running services."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from deploy.engines.nats import Nats
+from tests.callers import Callers
+from tests.clock import MovableClock
+from tests.engines import Databases, SessionFolder, TestDatabase, broker
+
+_FOLDER = pytest.StashKey[Path]()
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller, or the only process, makes the folder; workers are told of it."""
+    told = getattr(config, "workerinput", None)
+    config.stash[_FOLDER] = Path(told["engines"]) if told else SessionFolder.make()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["engines"] = str(node.config.stash[_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and _FOLDER in config.stash:
+        SessionFolder.remove(config.stash[_FOLDER])
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], Any]]:
+    """Tests run on the event loop that the services run on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def engines(request: pytest.FixtureRequest) -> Path:
+    """The folder of the session's engines."""
+    return request.config.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+async def postgres(request: pytest.FixtureRequest, engines: Path) -> Databases:
+    """The session's PostgreSQL: `clone(service)` gives a migrated database, `drop` takes it away."""
+    told = getattr(request.config, "workerinput", {"workerid": "main"})
+    databases = Databases(engines, told["workerid"])
+    await databases.start()
+    return databases
+
+
+@pytest.fixture
+async def database(postgres: Databases) -> AsyncIterator[Callable[[str], Awaitable[TestDatabase]]]:
+    """`await database("leads")`: a fresh, migrated database, gone after the test. `"blank"` has no tables."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str) -> TestDatabase:
+            clone = await postgres.clone(service)
+            stack.push_async_callback(postgres.drop, clone)
+            return clone
+
+        yield make
+
+
+@pytest.fixture
+async def nats(request: pytest.FixtureRequest, engines: Path) -> AsyncIterator[Nats]:
+    """A nats-server of the test's own: `nats.url("leads")` signs in as that service."""
+    told = getattr(request.config, "workerinput", {"workerid": "main"})
+    async with broker(engines, f"{told['workerid']}-{next(_numbers)}") as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    """The test's clock: it runs, and can be moved."""
+    return MovableClock()
+
+
+@pytest.fixture
+def callers(clock: MovableClock) -> Callers:
+    """Makes callers of the test's tenant, and tokens for them."""
+    return Callers(clock)
