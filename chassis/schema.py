@@ -213,8 +213,8 @@ def fence(table: str, rights: str, role: str) -> str:
     """
     return (
         f"CREATE OR REPLACE VIEW app.{table} AS SELECT * FROM data.{table}"
-        f" WHERE tenant_id = current_setting('app.tenant')::uuid WITH CHECK OPTION;"
-        f" GRANT {rights} ON app.{table} TO {role};"
+        f" WHERE tenant_id = current_setting('app.tenant')::uuid WITH CHECK OPTION;\n"
+        f"GRANT {rights} ON app.{table} TO {role};"
     )
 
 

@@ -255,7 +255,7 @@ class EntityStore(Generic[E]):
         wanted = sa.func.unnest(
             sa.literal([key.system for key in keys], sa.ARRAY(sa.Text)),
             sa.literal([key.id for key in keys], sa.ARRAY(sa.Text)),
-        ).table_valued("system", "external_id", name="wanted")
+        ).table_valued("system", "external_id").render_derived("wanted")
         statement = sa.select(keyed.system, keyed.external_id, keyed.entity_id).where(
             keyed.entity == self.type.name,
             keyed.system == wanted.c.system,
