@@ -261,3 +261,22 @@ class Contact(Entity):
         event = ContactTransferred(self.owner_id)
         self.owner_id = owner_id
         return event
+
+
+class Hierarchy:
+    """Which account belongs to which: as much of it as a request touches, kept while the request changes it."""
+
+    def __init__(self, parents: Mapping[UUID, UUID | None]) -> None:
+        self._parents = dict(parents)
+
+    def enter(self, account: Account) -> None:
+        """Takes up where an account stands now."""
+        self._parents[account.id] = account.parent_account_id
+
+    def line(self, id: UUID | None) -> tuple[UUID, ...]:
+        """An account, the one it belongs to, and so on to the top; nothing where it is not known."""
+        line: list[UUID] = []
+        while id is not None and id in self._parents and id not in line:
+            line.append(id)
+            id = self._parents[id]
+        return tuple(line)

@@ -162,7 +162,8 @@ def test_a_conversion_that_is_held_up_says_why_until_it_gets_through() -> None:
     )
     acme.finish_conversion(NOW)
     assert (acme.state, acme.converted_at) == (LeadState.CONVERTED, NOW)
-    assert acme.conversion and acme.conversion.problem == ""
+    assert acme.conversion is not None
+    assert acme.conversion.problem == ""
 
 
 def test_a_conversion_keeps_the_ids_that_were_fixed_at_its_start() -> None:
@@ -170,7 +171,8 @@ def test_a_conversion_keeps_the_ids_that_were_fixed_at_its_start() -> None:
     ids = acme.conversion and (acme.conversion.account_id, acme.conversion.opportunity_id)
     acme.delay_conversion("Later.")
     acme.finish_conversion(NOW)
-    assert acme.conversion and (acme.conversion.account_id, acme.conversion.opportunity_id) == ids
+    assert acme.conversion is not None
+    assert (acme.conversion.account_id, acme.conversion.opportunity_id) == ids
 
 
 def test_only_a_conversion_under_way_is_finished() -> None:

@@ -1,0 +1,68 @@
+"""What this service does when something happens elsewhere: one function for each matter."""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import Message
+from sfa.leads.v1 import events_pb2 as leads
+from sfa.leads.v1.leads_pb2 import Lead
+from sfa.opportunities.v1 import events_pb2 as opportunities
+from sfa.opportunities.v1.opportunities_pb2 import Opportunity
+from sfa.quotes.v1 import events_pb2 as quotes
+from sfa.quotes.v1.quotes_pb2 import Quote
+
+from chassis.call import Call
+from chassis.convert import uuid_of
+from chassis.history import resource_of
+from chassis.subscriptions import Received, Subscriptions
+from services.contacts.store import MentionStore
+
+subscriptions = Subscriptions()
+
+
+def _events_of(module: ModuleType, resource: type[Message]) -> list[type[Message]]:
+    """All events of a kind of record: whatever happens to it, it may name others afterwards."""
+    return [
+        getattr(module, name)
+        for name, event in module.DESCRIPTOR.message_types_by_name.items()
+        if event.fields_by_number[1].message_type is resource.DESCRIPTOR
+    ]
+
+
+@subscriptions.on(*_events_of(opportunities, Opportunity))
+async def opportunity_changed(events: Sequence[Received], call: Call) -> None:
+    """Who sees a deal may read its account and its people."""
+    await _keep(events, call, "opportunity", lambda deal: (deal.account_id, deal.contact_ids))
+
+
+@subscriptions.on(*_events_of(quotes, Quote))
+async def quote_changed(events: Sequence[Received], call: Call) -> None:
+    """Who sees a quote may read its account and the person that it is for."""
+    await _keep(events, call, "quote", lambda quote: (quote.account_id, [quote.contact_id]))
+
+
+@subscriptions.on(*_events_of(leads, Lead))
+async def lead_changed(events: Sequence[Received], call: Call) -> None:
+    """Who sees a lead may read what it becomes."""
+    await _keep(events, call, "lead", lambda lead: (lead.conversion.account_id, [lead.conversion.contact_id]))
+
+
+async def _keep(events: Sequence[Received], call: Call, kind: str, named: Any) -> None:
+    rows = []
+    for event in events:
+        record: Any = resource_of(event.message)
+        account_id, contact_ids = named(record)
+        rows.append(
+            {
+                "kind": kind,
+                "id": event.entity_id,
+                "version": event.version,
+                "owner_id": uuid_of(record.owner_id),
+                "account_id": uuid_of(account_id),
+                "contact_ids": [UUID(id) for id in contact_ids if id],
+                "deleted": record.HasField("delete_time"),
+            }
+        )
+    await MentionStore(call).keep(rows)
