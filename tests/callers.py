@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID, uuid5
@@ -11,6 +11,7 @@ import grpc
 from joserfc.jwk import OKPKey
 
 from chassis.call import Call, Caller, Sight
+from chassis.client import TokenSource
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.tokens import StaticKeys, TokenIssuer
@@ -88,7 +89,7 @@ class Callers:
         """A token that is good for five minutes of the test's clock."""
         return self._issuer.issue(caller, self.clock.now())
 
-    def token_source(self, service: str) -> Callable[[Call], Awaitable[str]]:
+    def token_source(self, service: str) -> TokenSource:
         """Where a service of the test gets the tokens from that it acts on events with."""
 
         async def source(call: Call) -> str:

@@ -6,15 +6,19 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
 
+from chassis.call import Caller
 from deploy.engines.nats import Nats
 from tests.callers import Callers
 from tests.clock import MovableClock
 from tests.engines import Databases, SessionFolder, TestDatabase, broker
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
 
 _FOLDER = pytest.StashKey[Path]()
 _numbers = itertools.count(1)
@@ -87,3 +91,31 @@ def clock() -> MovableClock:
 def callers(clock: MovableClock) -> Callers:
     """Makes callers of the test's tenant, and tokens for them."""
     return Callers(clock)
+
+
+@pytest.fixture
+def make_caller(request: pytest.FixtureRequest, callers: Callers) -> Callable[[], Caller]:
+    """Makes the test's caller anew: of `@pytest.mark.caller(role="manager")`, a rep where there is none."""
+    marker = request.node.get_closest_marker("caller")
+    claims = dict(marker.kwargs) if marker else {}
+    return lambda: callers.caller(**claims)
+
+
+@pytest.fixture
+def caller(make_caller: Callable[[], Caller]) -> Caller:
+    """Who calls in this test."""
+    return make_caller()
+
+
+@pytest.fixture
+async def stack(
+    postgres: Databases, nats: Nats, callers: Callers, clock: MovableClock, make_caller: Callable[[], Caller]
+) -> AsyncIterator[Stack]:
+    """`await stack.start("leads", "contacts")`, then `stack.channel("leads")` for a generated stub."""
+    from tests.stack import Stack  # what it needs is much, and pure tests do not
+
+    running = Stack(postgres, nats, callers, clock, make_caller)
+    try:
+        yield running
+    finally:
+        await running.close()
