@@ -1,0 +1,145 @@
+"""The tenant: its currency, its days, and how its fiscal years are divided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from chassis.entity import Entity, Event
+from chassis.errors import AlreadyExists, InvalidArgument
+
+
+class TenantIncomplete(InvalidArgument):
+    """A tenant needs a name and a currency."""
+
+
+class TenantExists(AlreadyExists):
+    """The tenant was made before."""
+
+    def __init__(self) -> None:
+        super().__init__("There is a tenant with this id already.", field="tenant.id")
+
+
+class TimeZoneUnknown(InvalidArgument):
+    """The time zone is not in the IANA database."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("The time zone must be an IANA name such as Europe/Rome.", field=field)
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The time zone of an IANA name; None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def check_time_zone(name: str, field: str) -> None:
+    """Raises TimeZoneUnknown where a name is given that names none."""
+    if name and zone_named(name) is None:
+        raise TimeZoneUnknown(field)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantCreated(Event):
+    """A tenant was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUpdated(Event):
+    """A tenant was changed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tenant(Entity):
+    """A company that uses the system."""
+
+    name: str = ""
+    reporting_currency: str = ""
+    time_zone: str = "UTC"
+    fiscal_start_month: int = 1
+
+    def create(self) -> TenantCreated:
+        """Checks that this can be a tenant.
+
+        Raises:
+            TenantIncomplete, TimeZoneUnknown: it cannot.
+        """
+        self._check()
+        return TenantCreated()
+
+    def change(self, fields: Mapping[str, Any]) -> TenantUpdated:
+        """Takes new values on, by the names of the fields.
+
+        Raises:
+            TenantIncomplete, TimeZoneUnknown: the values do not make a tenant.
+        """
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self._check()
+        return TenantUpdated()
+
+    def start_of(self, day: date | None) -> datetime | None:
+        """The instant at which a day begins here; None for None."""
+        zone = zone_named(self.time_zone)
+        return None if day is None else datetime.combine(day, time.min, zone).astimezone(UTC)
+
+    def day_of(self, at: datetime) -> date:
+        """Which day it is here at an instant."""
+        return at.astimezone(zone_named(self.time_zone)).date()
+
+    def _check(self) -> None:
+        self.time_zone = self.time_zone or "UTC"
+        self.fiscal_start_month = self.fiscal_start_month or 1
+        if not self.name:
+            raise TenantIncomplete("A tenant needs a name.", field="tenant.name")
+        if not self.reporting_currency:
+            raise TenantIncomplete("A tenant needs a reporting currency.", field="tenant.reporting_currency")
+        check_time_zone(self.time_zone, "tenant.time_zone")
+
+
+class PeriodKind(Enum):
+    """How long a fiscal period is."""
+
+    YEAR = "YEAR"
+    QUARTER = "QUARTER"
+    MONTH = "MONTH"
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalPeriod:
+    """A part of a fiscal year, from its first day to the first day after it."""
+
+    name: str
+    kind: PeriodKind
+    year: int
+    number: int
+    start_date: date
+    end_date: date
+
+
+def fiscal_year_of(day: date, start_month: int) -> int:
+    """The fiscal year of a day; it is called by the calendar year in which it ends."""
+    return day.year + (start_month > 1 and day.month >= start_month)
+
+
+def fiscal_periods(year: int, start_month: int) -> list[FiscalPeriod]:
+    """The periods of a fiscal year: itself, its quarters, its months, each without gap or overlap."""
+
+    def first_of(month: int) -> date:
+        """The first day of the year's month `month`, counted from 0."""
+        months = (year - (start_month > 1)) * 12 + start_month - 1 + month
+        return date(months // 12, months % 12 + 1, 1)
+
+    def period(name: str, kind: PeriodKind, number: int, months: int) -> FiscalPeriod:
+        start = (number - 1) * months
+        return FiscalPeriod(name, kind, year, number, first_of(start), first_of(start + months))
+
+    return [
+        period(str(year), PeriodKind.YEAR, 1, 12),
+        *(period(f"{year}-Q{number}", PeriodKind.QUARTER, number, 3) for number in range(1, 5)),
+        *(period(f"{year}-P{number:02}", PeriodKind.MONTH, number, 1) for number in range(1, 13)),
+    ]
