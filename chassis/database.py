@@ -89,6 +89,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
         self.hints: list[Callable[[], None]] = []
+        self.due_hints: list[Callable[[], None]] = []
         """Called after each transaction that wrote changes has been committed: there is something to publish."""
 
     @classmethod
@@ -122,7 +123,7 @@ class Database:
 
     def transaction(self, tenant: UUID | None) -> Transaction:
         """A transaction for one tenant. Without one, only tables that hold no tenant's data answer."""
-        return Transaction(self.pool, tenant, self.hints)
+        return Transaction(self.pool, tenant, self.hints, self.due_hints)
 
     async def close(self) -> None:
         """Waits for running statements, at most five seconds."""
@@ -142,19 +143,23 @@ class Transaction:
     Used as `async with`, it commits at the end of the block.
     """
 
-    __slots__ = ("_after_commit", "_connection", "_hints", "_pool", "position", "tenant", "wrote")
+    __slots__ = ("_after_commit", "_connection", "_due_hints", "_hints", "_pool", "position", "scheduled", "tenant", "wrote")
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None, hints: Sequence[Callable[[], None]] = ()
+        self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None, hints: Sequence[Callable[[], None]] = (),
+        due_hints: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._pool = pool
         self._hints = hints
+        self._due_hints = due_hints
         self.tenant = tenant
         self._connection: Any = None
         self._after_commit: list[Callable[[], None]] = []
         self.wrote = False
         self.position: int | None = None
         """The transaction's id, once it wrote a change."""
+        self.scheduled = False
+        """Whether it scheduled work."""
 
     async def connection(self) -> Any:
         """The asyncpg connection, with the transaction open and the tenant set.
@@ -222,6 +227,8 @@ class Transaction:
         if self._connection is not None:
             await self._finish("COMMIT")
             for hint in (*self._after_commit, *(self._hints if self.position is not None else ())):
+                hint()
+            for hint in self._due_hints if self.scheduled else ():
                 hint()
 
     async def rollback(self) -> None:
