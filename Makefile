@@ -29,7 +29,7 @@ imports: setup
 # A contract that was released is never broken: the last tag is what others have built upon.
 contract: setup
 	$(BIN)/buf lint $(STUBS)
-	$(BIN)/python -m tests.architecture.released_protos
+	$(BIN)/python protos/check_released.py
 
 tests: setup
 	$(BIN)/pytest -n $(WORKERS)

@@ -24,14 +24,14 @@ def generate(gen: Path = GEN) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=".gen-", dir=ROOT))
     try:
         rules = fresh / "validate.binpb"
-        rules.write_bytes(_validation_rules())
+        rules.write_bytes(validation_rules())
         ours = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
         bin_folder = Path(sys.executable).parent
         command = [
             sys.executable, "-m", "grpc_tools.protoc",
             f"--descriptor_set_in={rules}",
             f"-I{PROTOS}",
-            f"-I{_folder_of('google.api').parent.parent}",
+            f"-I{folder_of('google.api').parent.parent}",
             f"--plugin=protoc-gen-mypy={bin_folder / 'protoc-gen-mypy'}",
             f"--plugin=protoc-gen-mypy_grpc={bin_folder / 'protoc-gen-mypy_grpc'}",
             f"--python_out={fresh}",
@@ -54,11 +54,12 @@ def generate(gen: Path = GEN) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _folder_of(package: str) -> Path:
+def folder_of(package: str) -> Path:
+    """Where an installed package lies, such as google's common protos."""
     return Path(str(importlib.resources.files(package).joinpath(""))).resolve()
 
 
-def _validation_rules() -> bytes:
+def validation_rules() -> bytes:
     """`buf/validate/validate.proto` as the installed protovalidate knows it, so that they agree."""
     from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
     from protovalidate._gen.buf.validate import validate_pb  # the only place where the wheel has it
