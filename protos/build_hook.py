@@ -60,12 +60,17 @@ def folder_of(package: str) -> Path:
 
 
 def validation_rules() -> bytes:
-    """`buf/validate/validate.proto` as the installed protovalidate knows it, so that they agree."""
+    """`buf/validate/validate.proto` as the installed protovalidate knows it, so that they agree, and
+    `google/longrunning/operations.proto`."""
+    from google.longrunning import operations_proto_pb2
     from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
     from protovalidate._gen.buf.validate import validate_pb  # the only place where the wheel has it
 
     file = FileDescriptorProto.FromString(validate_pb.desc().proto.to_binary())
-    return FileDescriptorSet(file=[file]).SerializeToString()
+    # The package of google's protos ships this one under another name than its modules know it by.
+    operations = FileDescriptorProto()
+    operations_proto_pb2.DESCRIPTOR.CopyToProto(operations)
+    return FileDescriptorSet(file=[file, operations]).SerializeToString()
 
 
 class GenerateStubs(BuildHookInterface):  # type: ignore[misc]  # hatchling has no types
