@@ -20,6 +20,7 @@ from chassis.client import Peers
 from chassis.clock import Clock, SystemClock
 from chassis.database import Database
 from chassis.eventing import Eventing
+from chassis.positions import Positions
 from chassis.server import RpcServer, Verifier
 from chassis.settings import ServiceSettings
 from chassis.store import EntityType
@@ -43,6 +44,8 @@ class ServiceContext:
     database: Database
     peers: Peers
     clock: Clock
+    positions: Callable[[], Positions]
+    """How far the others' events have been taken in; to be asked once the service runs."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class RunningService:
             settings.database_url.get_secret_value(), connections=settings.database_connections, name=settings.service
         )
         self._stack.push_async_callback(self.database.close)
-        context = ServiceContext(settings, self.database, self.peers, self.clock)
+        context = ServiceContext(
+            settings, self.database, self.peers, self.clock, lambda: self.eventing.freshness
+        )
         self.service = service = self.build(context)
         self.eventing = Eventing(service.name, settings, self.database, self.clock, self.verifier,
                                  service.subscriptions, service.due)  # fmt: skip
