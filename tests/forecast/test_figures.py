@@ -106,33 +106,24 @@ def test_open_deals_without_an_amount_are_counted_and_said() -> None:
 
 
 def test_won_deals_are_converted_at_the_close_and_open_ones_at_today() -> None:
-    assert counted(
-        deal(State.WON, currency="USD", close_date=date(2017, 3, 1))
-    ).closed.amount == Decimal("95.00")
-    assert counted(
-        deal(State.OPEN, currency="USD", close_date=date(2018, 3, 1))
-    ).commit.amount == Decimal("87.00")
+    assert counted(deal(State.WON, currency="USD", close_date=date(2017, 3, 1))).closed.amount == Decimal(
+        "95.00"
+    )
+    assert counted(deal(State.OPEN, currency="USD", close_date=date(2018, 3, 1))).commit.amount == Decimal(
+        "87.00"
+    )
 
 
 def test_a_missing_rate_is_said_and_never_taken_as_one() -> None:
     figures = counted(deal(currency="CHF"))
     assert (figures.commit, figures.unconverted) == (Sum(Decimal(0), 1), 1)
-    assert (
-        counted(
-            deal(State.WON, currency="USD", close_date=date(2016, 12, 31))
-        ).unconverted
-        == 1
-    )
+    assert counted(deal(State.WON, currency="USD", close_date=date(2016, 12, 31))).unconverted == 1
 
 
 def test_another_currency_is_reached_by_way_of_the_reporting_currency() -> None:
     figures = counted(deal(amount="1000", currency="USD"), currency="JPY")
-    assert figures.commit.amount == rounded(
-        Decimal(1000) * Decimal("0.87") / Decimal("0.0081"), "JPY"
-    )
-    assert (
-        counted(deal(amount="7", currency="CHF"), currency="CHF").commit.amount == 7
-    )  # needs no rate
+    assert figures.commit.amount == rounded(Decimal(1000) * Decimal("0.87") / Decimal("0.0081"), "JPY")
+    assert counted(deal(amount="7", currency="CHF"), currency="CHF").commit.amount == 7  # needs no rate
 
 
 def test_a_deal_is_shared_out_to_its_products_by_what_the_lines_come_to() -> None:
@@ -181,9 +172,7 @@ def test_products_add_up_to_the_deal_to_the_minor_unit(
 
 @given(
     AMOUNTS,
-    st.dictionaries(
-        st.text(max_size=3), st.decimals(0, 100, places=3), min_size=1, max_size=9
-    ),
+    st.dictionaries(st.text(max_size=3), st.decimals(0, 100, places=3), min_size=1, max_size=9),
     CURRENCIES,
 )
 def test_shares_add_up_and_none_is_off_by_a_minor_unit(
@@ -209,10 +198,7 @@ FIGURES = st.builds(
 @given(FIGURES)
 def test_each_cumulative_sum_is_the_surer_one_and_its_own(figures: Figures) -> None:
     assert figures.commit_cumulative == figures.closed + figures.commit
-    assert (
-        figures.best_case_cumulative
-        == figures.closed + figures.commit + figures.best_case
-    )
+    assert figures.best_case_cumulative == figures.closed + figures.commit + figures.best_case
     everything = figures.closed + figures.commit + figures.best_case + figures.pipeline
     assert figures.pipeline_cumulative == everything
     assert figures.deals == everything.deals + figures.omitted.deals

@@ -60,9 +60,7 @@ def test_the_current_quarter_is_meant_where_no_period_is_named() -> None:
 
 
 def test_ranges_include_both_ends_and_undated_comes_last() -> None:
-    periods = FiscalCalendar().selected(
-        ["undated", "2017-Q1..2017-Q3", "2017-Q2"], TODAY
-    )
+    periods = FiscalCalendar().selected(["undated", "2017-Q1..2017-Q3", "2017-Q2"], TODAY)
     assert [period.id for period in periods] == [
         "2017-Q1",
         "2017-Q2",
@@ -75,9 +73,7 @@ def test_undated_alone_can_be_asked_for() -> None:
     assert FiscalCalendar().selected(["undated"], TODAY) == (UNDATED,)
 
 
-@pytest.mark.parametrize(
-    "text", ["2017-13", "17", "Q1", "FY0000", "2017-Q5", "", "yesterday", "2017-Q1.."]
-)
+@pytest.mark.parametrize("text", ["2017-13", "17", "Q1", "FY0000", "2017-Q5", "", "yesterday", "2017-Q1.."])
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(PeriodUnknown):
         FiscalCalendar().selected([text], TODAY)
@@ -119,8 +115,9 @@ def test_periods_follow_each_other_without_gap(
 @given(CALENDARS, DAYS)
 def test_quarters_and_months_nest(calendar: FiscalCalendar, day: date) -> None:
     month, quarter, year = (
-        calendar.period_of(day, length)
-        for length in (Granularity(1), Granularity(2), Granularity(3))
+        calendar.period_of(day, length) for length in (Granularity(1), Granularity(2), Granularity(3))
     )
-    assert month.start in quarter and month.end in quarter
-    assert quarter.start in year and quarter.end in year
+    assert month.start in quarter
+    assert month.end in quarter
+    assert quarter.start in year
+    assert quarter.end in year

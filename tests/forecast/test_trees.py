@@ -88,14 +88,10 @@ def test_empty_branches_are_left_out() -> None:
 
 
 @given(
-    st.dictionaries(
-        st.sampled_from(IDS), st.none() | st.sampled_from(IDS), max_size=12
-    ),
+    st.dictionaries(st.sampled_from(IDS), st.none() | st.sampled_from(IDS), max_size=12),
     st.dictionaries(
         st.sampled_from(IDS),
-        st.dictionaries(
-            st.sampled_from(["p", "q"]), st.builds(closed, st.integers(0, 999))
-        ),
+        st.dictionaries(st.sampled_from(["p", "q"]), st.builds(closed, st.integers(0, 999))),
     ),
 )
 def test_in_any_tree_a_node_is_its_own_deals_and_its_children(
@@ -109,11 +105,7 @@ def test_in_any_tree_a_node_is_its_own_deals_and_its_children(
         for node in nodes:
             parts = [
                 node.own.get(period),
-                *(
-                    child.total.get(period)
-                    for child in nodes
-                    if child.parent_id == node.id
-                ),
+                *(child.total.get(period) for child in nodes if child.parent_id == node.id),
             ]
             added = Figures()
             for part in parts:

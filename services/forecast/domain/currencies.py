@@ -30,9 +30,7 @@ class Rates:
         self.reporting_currency = reporting_currency
         self._by_pair: dict[tuple[str, str], tuple[list[date], list[Decimal]]] = {}
         for rate in sorted(rates, key=lambda rate: rate.valid_from):
-            days, values = self._by_pair.setdefault(
-                (rate.currency, rate.target), ([], [])
-            )
+            days, values = self._by_pair.setdefault((rate.currency, rate.target), ([], []))
             days.append(rate.valid_from)
             values.append(rate.rate)
 
@@ -51,14 +49,16 @@ class Rates:
             return Decimal(1)
         if (direct := self.on(currency, target, day)) is not None:
             return direct
-        rate = self.on(currency, self.reporting_currency, day)
-        divisor = self.on(target, self.reporting_currency, day)
+        rate, divisor = self._to_reporting(currency, day), self._to_reporting(target, day)
         if rate is None or not divisor:
             return None
         with localcontext(prec=60):
-            return (rate / divisor).quantize(
-                Decimal(1).scaleb(-FACTOR_DIGITS), ROUND_HALF_UP
-            )
+            return (rate / divisor).quantize(Decimal(1).scaleb(-FACTOR_DIGITS), ROUND_HALF_UP)
+
+    def _to_reporting(self, currency: str, day: date) -> Decimal | None:
+        if currency == self.reporting_currency:
+            return Decimal(1)
+        return self.on(currency, self.reporting_currency, day)
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
@@ -67,9 +67,7 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
         return amount.quantize(minor_unit(currency), ROUND_HALF_UP)
 
 
-def shares(
-    amount: Decimal, weights: Mapping[str, Decimal], currency: str
-) -> dict[str, Decimal]:
+def shares(amount: Decimal, weights: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
     """An amount shared out by weight, in whole minor units by the largest remainder.
 
     The shares add up to `amount` exactly; what is less than a minor unit goes to the first. Without

@@ -63,6 +63,7 @@ class Deal:
     close_date: date | None
     products: tuple[tuple[UUID, Decimal], ...] = ()
     """Each product with its share of the amount, in the order of the line items."""
+    lead_id: UUID | None = None
     is_deleted: bool = False
     recorded_at: datetime | None = field(default=None, compare=False)
     effective_at: datetime | None = field(default=None, compare=False)
@@ -76,8 +77,7 @@ def product_shares(
     for product, worth in lines:
         weights[str(product)] = weights.get(str(product), Decimal(0)) + worth
     return tuple(
-        (UUID(product), share)
-        for product, share in shares(amount or Decimal(0), weights, currency).items()
+        (UUID(product), share) for product, share in shares(amount or Decimal(0), weights, currency).items()
     )
 
 
@@ -171,18 +171,12 @@ def category_of(deal: Deal, stage: Stage | None) -> Category:
 
 def is_overdue(deal: Deal, today: date) -> bool:
     """Whether it is open though its close date has passed."""
-    return (
-        deal.state is State.OPEN
-        and deal.close_date is not None
-        and deal.close_date < today
-    )
+    return deal.state is State.OPEN and deal.close_date is not None and deal.close_date < today
 
 
 def rate_day(deal: Deal, today: date) -> date:
     """The day whose rate a deal is converted at: the actual close, or today while it is open."""
-    return (
-        deal.close_date if deal.state is not State.OPEN and deal.close_date else today
-    )
+    return deal.close_date if deal.state is not State.OPEN and deal.close_date else today
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +202,11 @@ class Counting:
         parts, before = {}, Decimal(0)
         for product, share in deal.products:
             after = before + share
-            parts[str(product)] = self._part(
-                deal, stage, before, after if deal.amount is not None else None
-            )
+            parts[str(product)] = self._part(deal, stage, before, after if deal.amount is not None else None)
             before = after
         return parts
 
-    def _part(
-        self, deal: Deal, stage: Stage | None, before: Decimal, after: Decimal | None
-    ) -> Figures:
+    def _part(self, deal: Deal, stage: Stage | None, before: Decimal, after: Decimal | None) -> Figures:
         figures = Figures()
         category = category_of(deal, stage)
         counted = figures.of(category)
@@ -224,9 +214,7 @@ class Counting:
         if after is None:
             figures.unpriced = int(deal.state is State.OPEN)
         else:
-            factor = self.rates.factor(
-                deal.currency, self.currency, rate_day(deal, self.today)
-            )
+            factor = self.rates.factor(deal.currency, self.currency, rate_day(deal, self.today))
             if factor is None:
                 figures.unconverted = 1
             else:

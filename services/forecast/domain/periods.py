@@ -55,9 +55,7 @@ class TooManyPeriods(InvalidArgument):
     """More periods were asked for than one answer holds."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"At most {MOST_PERIODS} periods can be asked for at once.", field="periods"
-        )
+        super().__init__(f"At most {MOST_PERIODS} periods can be asked for at once.", field="periods")
 
 
 class Granularity(IntEnum):
@@ -111,24 +109,14 @@ class FiscalCalendar:
 
     def quarter(self, fiscal_year: int, quarter: int) -> Period:
         """The first to the fourth quarter of a fiscal year."""
-        start, end = _months(
-            self._begins_in(fiscal_year), self.first_month + 3 * (quarter - 1), 3
-        )
-        name = (
-            f"Q{quarter} FY{fiscal_year}"
-            if self.first_month > 1
-            else f"Q{quarter} {fiscal_year}"
-        )
-        return Period(
-            f"{fiscal_year:04}-Q{quarter}", name, Granularity.QUARTER, start, end
-        )
+        start, end = _months(self._begins_in(fiscal_year), self.first_month + 3 * (quarter - 1), 3)
+        name = f"Q{quarter} FY{fiscal_year}" if self.first_month > 1 else f"Q{quarter} {fiscal_year}"
+        return Period(f"{fiscal_year:04}-Q{quarter}", name, Granularity.QUARTER, start, end)
 
     def year(self, fiscal_year: int) -> Period:
         """A fiscal year."""
         start, end = _months(self._begins_in(fiscal_year), self.first_month, 12)
-        return Period(
-            f"FY{fiscal_year:04}", f"FY{fiscal_year}", Granularity.YEAR, start, end
-        )
+        return Period(f"FY{fiscal_year:04}", f"FY{fiscal_year}", Granularity.YEAR, start, end)
 
     def period_of(self, day: date | None, granularity: Granularity) -> Period:
         """The month, quarter or year that a day lies in; `undated` for no day."""
@@ -206,14 +194,8 @@ class FiscalCalendar:
         ):
             raise PeriodRangeWrong(text)
         periods = [start]
-        while (
-            periods[-1].end
-            and periods[-1].end < end.end
-            and len(periods) <= MOST_PERIODS
-        ):
-            periods.append(
-                self.period_of(periods[-1].end + timedelta(days=1), start.granularity)
-            )
+        while periods[-1].end and periods[-1].end < end.end and len(periods) <= MOST_PERIODS:
+            periods.append(self.period_of(periods[-1].end + timedelta(days=1), start.granularity))
         return periods
 
     @property
@@ -226,6 +208,4 @@ class FiscalCalendar:
 
 def _months(year: int, month: int, count: int) -> tuple[date, date]:
     first, after = (year * 12 + month - 1), (year * 12 + month - 1 + count)
-    return date(first // 12, first % 12 + 1, 1), date(
-        after // 12, after % 12 + 1, 1
-    ) - timedelta(days=1)
+    return date(first // 12, first % 12 + 1, 1), date(after // 12, after % 12 + 1, 1) - timedelta(days=1)

@@ -110,9 +110,7 @@ def below(nodes: list[Node], node_id: str, depth: int | None = None) -> list[Nod
         raise NodeNotFound(node_id)
     kept = {top.id}
     for node in nodes:  # parents come before their children
-        if node.parent_id in kept and (
-            depth is None or node.depth - top.depth <= depth
-        ):
+        if node.parent_id in kept and (depth is None or node.depth - top.depth <= depth):
             kept.add(node.id)
     return [node for node in nodes if node.id in kept]
 
@@ -126,18 +124,12 @@ def pruned(nodes: list[Node], keep: frozenset[str] = frozenset()) -> list[Node]:
     return [node for node in nodes if node.id in wanted]
 
 
-def _nodes(
-    members: Iterable[Member], own: Cells
-) -> tuple[dict[str, Node], dict[str, str]]:
+def _nodes(members: Iterable[Member], own: Cells) -> tuple[dict[str, Node], dict[str, str]]:
     known = {member.id: member for member in members}
     nodes, parents = {}, {}
     for member in known.values():
         nodes[member.id] = Node(member.id, member.name, member.kind)
-        parents[member.id] = (
-            member.parent
-            if member.parent in known and not _circular(member, known)
-            else ALL
-        )
+        parents[member.id] = member.parent if member.parent in known and not _circular(member, known) else ALL
     for stray in own.keys() - nodes.keys() - {ALL}:
         kind = NodeKind.NONE if stray == NONE else NodeKind.USER
         nodes[stray] = Node(stray, "None" if stray == NONE else stray, kind)

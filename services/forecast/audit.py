@@ -1,0 +1,282 @@
+"""The audit: everything once more, from the opportunities service, by another way.
+
+The projection is read in one snapshot, deals and sums alike. The deals are compared with those of the
+opportunities service one by one; the sums with what the domain's rules make of these deals, each added
+to its node and to every node above. A deal that is under way while the audit reads is read again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sfa.forecast.v1 import forecast_pb2 as pb
+from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
+
+from chassis import sight
+from chassis.call import Call
+from chassis.client import Peers
+from services.forecast import tables, wire
+from services.forecast.domain.figures import NONE, Counting, Deal, Figures, Stage, Sum
+from services.forecast.domain.periods import UNDATED, Granularity
+from services.forecast.domain.trees import ALL, Node
+from services.forecast.rollup import GroupBy, RollUp
+from services.forecast.store import OrganisationStore, Selection
+
+_PAGE: Final = 500
+_SHOWN: Final = 1000
+_PATIENCE: Final = 100
+_PAUSE_SECONDS: Final = 0.05
+_COMPARED: Final = [each.name for each in fields(Deal) if each.compare and each.name not in ("id", "version")]
+_TREES: Final = (GroupBy.OWNER, GroupBy.TEAM, GroupBy.TERRITORY, GroupBy.PRODUCT)
+_KIND: Final = pb.AuditDifference.Kind
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The forecast at one moment: the deals that it counts, and the sums that it answers."""
+
+    deals: dict[UUID, Deal]
+    stages: dict[UUID, Stage]
+    converting: frozenset[UUID]
+    selection: Selection
+    counting: Counting
+    covered: dict[UUID, UUID]
+    trees: dict[int, list[Node]]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was compared, and what is different."""
+
+    deals: int = 0
+    figures: int = 0
+    differences: list[pb.AuditDifference] = field(default_factory=list)
+
+    def compare(self, theirs: Any, ours: Any, **place: Any) -> None:
+        """Notes a value that is different."""
+        if theirs != ours:
+            self.differences.append(
+                pb.AuditDifference(recomputed=_text(theirs), forecast=_text(ours), **place)
+            )
+
+    def to_proto(self) -> pb.AuditForecastResponse:
+        """The answer."""
+        return pb.AuditForecastResponse(
+            consistent=not self.differences,
+            deals=self.deals,
+            figures=self.figures,
+            difference_count=len(self.differences),
+            differences=self.differences[:_SHOWN],
+        )
+
+
+class Audit:
+    """One audit, of what one caller sees."""
+
+    def __init__(self, call: Call, peers: Peers) -> None:
+        self.call = call
+        channel: Any = peers.channel("opportunities")
+        self.opportunities = opportunities_pb2_grpc.OpportunityServiceStub(channel)
+        self.pipelines = opportunities_pb2_grpc.PipelineServiceStub(channel)
+        self.findings = Findings()
+
+    async def run(self, currency: str) -> pb.AuditForecastResponse:
+        """Compares everything.
+
+        Raises:
+            SettingsUnknown: the tenant's settings have not been heard.
+        """
+        await self.call.tx.commit()  # nothing is held while others are asked
+        stages = wire.stages_of([pipeline async for pipeline in self._pipelines()])
+        theirs = {deal.id: deal async for deal in self._deals()}
+        ours = await self._snapshot(currency, theirs.values())
+        self._compare_stages(stages, ours.stages)
+        await self._compare_deals(theirs, ours.deals)
+        self._compare_figures(theirs, ours, stages)
+        self.findings.deals = len(theirs)
+        return self.findings.to_proto()
+
+    # Reading
+
+    async def _pipelines(self) -> AsyncIterator[opportunities_pb2.Pipeline]:
+        token = ""
+        while True:
+            page = await self.pipelines.ListPipelines(
+                opportunities_pb2.ListPipelinesRequest(page_size=_PAGE, page_token=token)
+            )
+            for pipeline in page.pipelines:
+                yield pipeline
+            if not (token := page.next_page_token):
+                return
+
+    async def _deals(self) -> AsyncIterator[Deal]:
+        token = ""
+        while True:
+            page = await self.opportunities.ListOpportunities(
+                opportunities_pb2.ListOpportunitiesRequest(page_size=_PAGE, page_token=token, order_by="id")
+            )
+            for message in page.opportunities:
+                yield wire.deal_of(message, int(message.etag))
+            if not (token := page.next_page_token):
+                return
+
+    async def _snapshot(self, currency: str, theirs: Iterable[Deal]) -> Snapshot:
+        call = self.call
+        await call.tx.fetch(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        organisation, roll_up = OrganisationStore(call), RollUp(call)
+        deals = await self._kept()
+        settings = await organisation.settings()
+        days = {deal.close_date for deal in (*theirs, *deals.values()) if deal.close_date}
+        months = {settings.calendar.period_of(day, Granularity.MONTH) for day in days}
+        selection = Selection(
+            periods=[*sorted(months, key=lambda month: month.start or date.max), UNDATED],
+            currency=currency or settings.reporting_currency,
+            reporting_currency=settings.reporting_currency,
+            today=settings.day_of(call.now),
+        )
+        rates = await organisation.rates(settings.reporting_currency)
+        snapshot = Snapshot(
+            deals=deals,
+            stages=await organisation.stages(),
+            converting=await organisation.converting_leads(),
+            selection=selection,
+            counting=Counting(rates, selection.currency, selection.today),
+            covered=await organisation.territory_of_owners(),
+            trees={tree: await roll_up.tree(tree, selection) for tree in _TREES},
+        )
+        await call.tx.commit()
+        return snapshot
+
+    async def _kept(self, ids: Iterable[UUID] | None = None) -> dict[UUID, Deal]:
+        statement = sa.select(tables.deals).where(sa.not_(tables.deals.c.deleted))
+        visible = sight.condition(self.call, tables.deals.c.owner_id)
+        if visible is not None:
+            statement = statement.where(visible)
+        if ids is not None:
+            statement = statement.where(
+                tables.deals.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
+            )
+        return {row["id"]: wire.row_to_deal(dict(row)) for row in await self.call.tx.fetch(statement)}
+
+    # Comparing
+
+    def _compare_stages(self, theirs: Mapping[UUID, Stage], ours: Mapping[UUID, Stage]) -> None:
+        for id, stage in theirs.items():
+            self.findings.compare(stage, ours.get(id), kind=_KIND.STAGE_DIFFERS, stage_id=str(id))
+
+    async def _compare_deals(self, theirs: dict[UUID, Deal], ours: Mapping[UUID, Deal]) -> None:
+        """Compares the deals; those that were under way are made equal in `theirs`."""
+        doubtful = [id for id in theirs.keys() | ours.keys() if theirs.get(id) != ours.get(id)]
+        for start in range(0, len(doubtful), _PAGE):
+            part = doubtful[start : start + _PAGE]
+            for id, (their, our) in (await self._looked_at_again(part)).items():
+                self._compare_deal(id, their, our)
+                part.remove(id)
+            for id in part:  # it has arrived by now: it counts as it did in the snapshot
+                theirs.pop(id, None)
+                if id in ours:
+                    theirs[id] = ours[id]
+
+    async def _looked_at_again(self, ids: list[UUID]) -> dict[UUID, tuple[Deal | None, Deal | None]]:
+        """Those that stay different, however long the forecast is waited for."""
+        different: dict[UUID, tuple[Deal | None, Deal | None]] = {}
+        for _ in range(_PATIENCE):
+            response = await self.opportunities.BatchGetOpportunities(
+                opportunities_pb2.BatchGetOpportunitiesRequest(ids=map(str, ids))
+            )
+            found = [wire.deal_of(message, int(message.etag)) for message in response.opportunities]
+            theirs = {deal.id: deal for deal in found if not deal.is_deleted}
+            ours = await self._kept(ids)
+            await self.call.tx.commit()
+            different = {id: (theirs.get(id), ours.get(id)) for id in ids if theirs.get(id) != ours.get(id)}
+            ids = list(different)
+            if not ids:
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return different
+
+    def _compare_deal(self, id: UUID, theirs: Deal | None, ours: Deal | None) -> None:
+        if theirs is None or ours is None:
+            kind = _KIND.DEAL_MISSING if ours is None else _KIND.DEAL_SURPLUS
+            name = theirs.name if theirs else None, ours.name if ours else None
+            self.findings.compare(*name, kind=kind, opportunity_id=str(id), field="name")
+            return
+        for each in ("version", *_COMPARED):
+            place = {"kind": _KIND.DEAL_DIFFERS, "opportunity_id": str(id), "field": each}
+            self.findings.compare(getattr(theirs, each), getattr(ours, each), **place)
+
+    def _compare_figures(
+        self, theirs: Mapping[UUID, Deal], ours: Snapshot, stages: Mapping[UUID, Stage]
+    ) -> None:
+        counted = [deal for deal in theirs.values() if deal.lead_id not in ours.converting]
+        for tree, nodes in ours.trees.items():
+            expected = _recomputed(tree, nodes, counted, ours, stages)
+            answered = {(node.id, period): sums for node in nodes for period, sums in node.total.items()}
+            for node, period in sorted(expected.keys() | answered.keys()):
+                self._compare_cell(
+                    expected.get((node, period), Figures()),
+                    answered.get((node, period), Figures()),
+                    {"group_by": tree, "node_id": node, "period_id": period},
+                )
+
+    def _compare_cell(self, theirs: Figures, ours: Figures, place: Mapping[str, Any]) -> None:
+        for each in fields(Figures):
+            their, our = getattr(theirs, each.name), getattr(ours, each.name)
+            parts = ("amount", "deals") if isinstance(their, Sum) else ("",)
+            self.findings.figures += len(parts)
+            if their == our:
+                continue
+            for part in parts:
+                values = (getattr(their, part), getattr(our, part)) if part else (their, our)
+                name = f"{each.name}.{part}".rstrip(".")
+                self.findings.compare(*values, kind=_KIND.FIGURE_DIFFERS, field=name, **place)
+
+
+def _recomputed(
+    tree: int, nodes: Iterable[Node], deals: Iterable[Deal], ours: Snapshot, stages: Mapping[UUID, Stage]
+) -> dict[tuple[str, str], Figures]:
+    """Each deal added to its node and to every node above, one by one."""
+    parents = {node.id: node.parent_id for node in nodes}
+    counting = ours.counting
+    cells: dict[tuple[str, str], Figures] = {}
+    for deal in deals:
+        stage = stages.get(deal.stage_id) if deal.stage_id else None
+        period = _month(deal)
+        if tree == GroupBy.PRODUCT:
+            parts = {**counting.product_figures(deal, stage), ALL: counting.figures(deal, stage)}
+            for product, figures in parts.items():
+                _add(cells, product, period, figures)
+            continue
+        figures = counting.figures(deal, stage)
+        owner = deal.owner_id
+        place = ours.covered.get(owner) if owner and tree == GroupBy.TERRITORY else owner
+        node = str(place or NONE)
+        while node:
+            _add(cells, node, period, figures)
+            node = parents.get(node, "" if node == ALL else ALL)
+    return cells
+
+
+def _month(deal: Deal) -> str:
+    day = deal.close_date
+    return f"{day.year:04}-{day.month:02}" if day else UNDATED.id
+
+
+def _add(cells: dict[tuple[str, str], Figures], node: str, period: str, figures: Figures) -> None:
+    cell = cells.setdefault((node, period), Figures())
+    cell += figures
+
+
+def _text(value: Any) -> str:
+    return (
+        str(value)
+        if isinstance(value, str | int | Decimal | date | UUID)
+        else ""
+        if value is None
+        else repr(value)
+    )
