@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     default_region: str = "US"
     otlp_endpoint: str | None = None
     log_level: str = "INFO"
+    min_free_megabytes: int = Field(64, ge=0)
+    """With less room on the disk than this it does not start."""
     demo: bool = True
     """Whether an empty database gets the demo company."""
 

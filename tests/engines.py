@@ -85,6 +85,7 @@ class Databases:
             max_connections=_MAX_CONNECTIONS,
         )
         self._worker = worker
+        self._migrating = asyncio.Lock()
         self._numbers = itertools.count(1)
 
     async def start(self) -> None:
@@ -122,9 +123,15 @@ class Databases:
         done = self.folder / f"{service}.template"
         if done.exists():
             return
-        with self._alone(service):
+        # Alembic works one service at a time in a process; files keep the other workers out.
+        async with self._migrating:
             if done.exists():
                 return
+            with self._alone(service):
+                await self._make_template(service, done)
+
+    async def _make_template(self, service: str, done: Path) -> None:
+        if not done.exists():
             await provision(self.server.url(), service, owner_password=PASSWORD, service_password=PASSWORD)
             if service in SERVICES:
                 url = self.server.url(database_of(service), owner_role(service))

@@ -152,9 +152,9 @@ class Stack:
         )
         verifier = TokenVerifier(self.callers.keys, self.clock)
         running = RunningService(build, self.settings(service), verifier, peers, self.clock)
-        await running.start()
         self.services[service] = running
         self._peers[service] = peers
+        await running.start()
 
     def settings(self, service: str) -> ServiceSettings:
         """What a service of the stack is told of its surroundings."""
@@ -162,13 +162,16 @@ class Stack:
             service=service,
             database_url=SecretStr(self.databases[service].url),
             database_connections=CONNECTIONS,
-            nats_url=self.nats.url(service),
+            nats_url=self.nats.url(),
             nats_user=service,
             nats_password=SecretStr(PASSWORD),
             listen=self.address(service),
             peers={peer: self.address(peer) for peer in SERVICES},
             key_ring=SecretStr("c2l4dGVlbiBieXRlcyBhbmQgc2l4dGVlbiBtb3JlIC4="),
             secret=SecretStr(PASSWORD),
+            bootstrap_secret=SecretStr(PASSWORD),
+            service_secrets={each: SecretStr(PASSWORD) for each in SERVICES},
+            plain_http=True,
         )
 
     async def _is_quiet(self) -> bool:

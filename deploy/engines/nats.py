@@ -102,10 +102,12 @@ class Nats:
     def pid(self) -> int | None:
         return self._child.popen.pid if self._child.popen and self._child.running else None
 
-    def url(self, user: str) -> str:
-        """Where a user signs in. Passwords are of characters that need no quoting."""
-        password = next(known.password for known in self.users if known.name == user)
+    def url(self, user: str | None = None) -> str:
+        """Where it is, and with a user, where that user signs in. No password needs to be quoted."""
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if user is None:
+            return f"nats://{host}:{self.port}"
+        password = next(known.password for known in self.users if known.name == user)
         return f"nats://{user}:{password}@{host}:{self.port}"
 
     async def start(self) -> None:
