@@ -1,0 +1,25 @@
+"""Quotes expire by themselves: what falls due on the day after their validity."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from chassis.call import Call
+from services.quotes.domain.quotes import Quote
+from services.quotes.store import QuoteStore
+
+EXPIRY: Final = "quote.expires"
+
+
+def expires_at(quote: Quote) -> datetime:
+    """The first instant at which the quote can no longer be accepted."""
+    assert quote.valid_until is not None, "a sent quote says until when it is valid"
+    return datetime.combine(quote.valid_until + timedelta(days=1), time.min, UTC)
+
+
+async def expire(call: Call, key: str, payload: Any) -> None:
+    """The quote of this id expires, unless it has been decided on."""
+    store = QuoteStore(call)
+    quote = await store.find(UUID(key))
+    if quote is not None and (expired := quote.expire(call.now)) is not None:
+        await store.save(quote, expired)

@@ -1,0 +1,35 @@
+"""Quotes: products and their prices, what customers are offered, and what they order."""
+
+from typing import cast
+
+import grpc
+from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
+from sfa.quotes.v1 import orders_pb2, products_pb2, quotes_pb2
+
+from chassis.service import Service, ServiceContext
+from services.quotes.expiry import EXPIRY, expire
+from services.quotes.opportunities import Opportunities
+from services.quotes.servicer.orders import OrderServicer
+from services.quotes.servicer.prices import PriceBookServicer
+from services.quotes.servicer.products import ProductServicer
+from services.quotes.servicer.quotes import QuoteServicer
+from services.quotes.subscribers import subscriptions
+from services.quotes.tables import ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE
+
+
+def build(context: ServiceContext) -> Service:
+    """The service, wired."""
+    channel = cast("grpc.aio.Channel", context.peers.channel("opportunities"))
+    opportunities = Opportunities(OpportunityServiceStub(channel))
+    return Service(
+        name="quotes",
+        servicers={
+            products_pb2.DESCRIPTOR.services_by_name["ProductService"]: ProductServicer(),
+            products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
+            quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(opportunities),
+            orders_pb2.DESCRIPTOR.services_by_name["OrderService"]: OrderServicer(),
+        },
+        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER],
+        subscriptions=subscriptions,
+        due={EXPIRY: expire},
+    )
