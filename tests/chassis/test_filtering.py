@@ -1,5 +1,6 @@
 """Filters: precedence as AIP-160 says, constants as bind parameters, and a sentence for whatever is wrong."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from chassis.errors import InvalidArgument
 from chassis.fields import Field, FieldType
-from chassis.filtering import MAX_DEPTH, All, Comparison, Filter, FilterInvalid, Literal, Not, condition
+from chassis.filtering import MAX_DEPTH, All, Comparison, Filter, FilterInvalid, Literal, Node, Not, condition
 from chassis.filtering import Any as AnyOf
 
 deals = sa.Table(
@@ -36,6 +37,7 @@ deals = sa.Table(
     sa.Column("external_ids", JSONB),
 )
 c = deals.c
+DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 FIELDS = {
     "id": Field.of(c.id),
     "name": Field.of(c.name),
@@ -57,7 +59,7 @@ SOME_ID = UUID("018f2a3c-0000-7000-8000-000000000001")
 def shape(text: str) -> str:
     """The tree of a filter, with every operator's operands in parentheses."""
 
-    def drawn(node: Any) -> str:
+    def drawn(node: Node) -> str:
         match node:
             case Literal(text):
                 return text
@@ -71,14 +73,14 @@ def shape(text: str) -> str:
                 return "(" + " | ".join(map(drawn, nodes)) + ")"
 
     root = Filter.parse(text).root
-    return "" if root is None else str(drawn(root))
+    return "" if root is None else drawn(root)
 
 
 def sql(text: str, search: tuple[str, ...] = ()) -> tuple[str, list[Any]]:
     """The SQL and the bind parameters, in order."""
     made = condition(Filter.parse(text), FIELDS, search)
     assert made is not None
-    compiled = made.compile(dialect=dialect(), compile_kwargs={"render_postcompile": True})
+    compiled = made.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     assert compiled.positiontup is not None
     return str(compiled).replace("deals.", ""), [compiled.params[name] for name in compiled.positiontup]
 
@@ -145,16 +147,36 @@ def test_reads_precedence_as_the_aip_says(text: str, tree: str) -> None:
         (f"account_id = {SOME_ID}", "account_id = $1::UUID", [SOME_ID]),
         ('account_id = ""', "account_id IS NULL", []),
         ("close_date <= 2017-03-01", "close_date <= $1::DATE", [date(2017, 3, 1)]),
-        ("create_time > 2017-03-01T01:00:00+01:00", "created_at > $1::TIMESTAMP WITH TIME ZONE", [datetime(2017, 3, 1, tzinfo=UTC)]),
-        ("create_time > 2017-03-01", "created_at > $1::TIMESTAMP WITH TIME ZONE", [datetime(2017, 3, 1, tzinfo=UTC)]),
+        (
+            "create_time > 2017-03-01T01:00:00+01:00",
+            "created_at > $1::TIMESTAMP WITH TIME ZONE",
+            [datetime(2017, 3, 1, tzinfo=UTC)],
+        ),
+        (
+            "create_time > 2017-03-01",
+            "created_at > $1::TIMESTAMP WITH TIME ZONE",
+            [datetime(2017, 3, 1, tzinfo=UTC)],
+        ),
         ("is_big = true", "is_big = $1::BOOLEAN", [True]),
         (f"contact_ids:{SOME_ID}", "contact_ids @> $1::UUID[]", [[SOME_ID]]),
         ("contact_ids:*", "cardinality(contact_ids) > $1::INTEGER", [0]),
-        (f"lineItems.productId:{SOME_ID}", "line_items @> CAST($1::VARCHAR AS JSONB)", [f'[{{"product_id": "{SOME_ID}"}}]']),
-        ("external_ids:\"erp:4:7\"", "external_ids @> CAST($1::VARCHAR AS JSONB)", ['[{"system": "erp", "id": "4:7"}]']),
-        ("NOT (state = WON AND probability = 1)", "(state = $1::VARCHAR AND probability = $2::INTEGER) IS NOT true", ["won", 1]),
+        (
+            f"lineItems.productId:{SOME_ID}",
+            "line_items @> CAST($1::VARCHAR AS JSONB)",
+            [f'[{{"product_id": "{SOME_ID}"}}]'],
+        ),
+        (
+            'external_ids:"erp:4:7"',
+            "external_ids @> CAST($1::VARCHAR AS JSONB)",
+            ['[{"system": "erp", "id": "4:7"}]'],
+        ),
+        (
+            "NOT (state = WON AND probability = 1)",
+            "(state = $1::VARCHAR AND probability = $2::INTEGER) IS NOT true",
+            ["won", 1],
+        ),
     ],
-)  # fmt: skip
+)
 def test_becomes_sql_with_bind_parameters(text: str, where: str, parameters: list[Any]) -> None:
     made, bound = sql(text)
     assert (made, bound) == (where, parameters)
@@ -170,7 +192,10 @@ def test_looks_for_a_value_alone_in_the_fields_that_the_list_searches() -> None:
     ("text", "sentence"),
     [
         ("acme", "At character 1: 'acme' needs a comparison, such as acme = \"…\"."),
-        ("state = WON AND", "At character 16: The filter ends where a name or value or ( or NOT is expected."),
+        (
+            "state = WON AND",
+            "At character 16: The filter ends where a name or value or ( or NOT is expected.",
+        ),
         ("state =", "At character 8: The filter ends where a name or value or ( is expected."),
         ("state = 'WON", "At character 9: The quotation mark is not closed."),
         ("(state = WON", "At character 13: The filter ends where ) is expected."),
@@ -180,7 +205,10 @@ def test_looks_for_a_value_alone_in_the_fields_that_the_list_searches() -> None:
         ("stat = WON", "At character 1: There is no field 'stat' to filter by, but id, name,"),
         ("state = won", "At character 9: state is compared with one of OPEN, WON, LOST, not with 'won'."),
         ("state > WON", "At character 1: state cannot be compared by >, but by = != :."),
-        ("probability = much", "At character 15: probability is compared with a number such as 12 or 2.5, not with 'much'."),
+        (
+            "probability = much",
+            "At character 15: probability is compared with a number such as 12 or 2.5, not with 'much'.",
+        ),
         ("amount > NaN", "amount is compared with an amount"),
         ("amount > 1e999999999", "amount is compared with an amount"),
         ("amount > 1_0", "amount is compared with an amount"),
@@ -199,20 +227,18 @@ def test_looks_for_a_value_alone_in_the_fields_that_the_list_searches() -> None:
         ("NOT (" * 40 + "name:x" + ")" * 40, f"A filter nests at most {MAX_DEPTH} deep."),
         ("x" * 4001, "A filter has at most 4000 characters."),
     ],
-)  # fmt: skip
+)
 def test_refuses_with_position_and_what_is_right(text: str, sentence: str) -> None:
     assert sentence in refusal(text)
 
 
-ALPHABET = st.sampled_from(["name", "state", "WON", "=", ":", "(", ")", "AND", "OR", "NOT", "-", "*", "'", '"', "\\", ".", "1", " ", "\0", "é", ","])  # fmt: skip
+ALPHABET = st.sampled_from(["name", "state", "WON", "AND", "OR", "NOT", *"=:()-*'., 1é", '"', "\\", "\0"])
 
 
 @given(st.lists(ALPHABET, max_size=30).map("".join) | st.text(max_size=50))
 def test_any_text_is_understood_or_refused(text: str) -> None:
-    try:
+    with suppress(FilterInvalid):
         condition(Filter.parse(text), FIELDS, ("name",))
-    except FilterInvalid as refused:
-        assert str(refused)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40))

@@ -4,7 +4,8 @@ only for the list that gave them out.
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +13,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ from chassis.errors import InvalidArgument
 from chassis.fields import Field
 from chassis.filtering import Filter, condition
 from chassis.paging import Keyset, Order, OrderInvalid, PageTokenInvalid
+from tests.engines import TestDatabase
 
 deals = sa.Table(
     "paged_deals",
@@ -34,6 +35,7 @@ deals = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
 )
 c = deals.c
+DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 FIELDS = {
     "id": Field.of(c.id),
     "name": Field.of(c.name, sortable=True),
@@ -51,7 +53,14 @@ def keyset(order: str = "close_date desc", *arguments: object) -> Keyset:
 
 
 def row(**values: Any) -> dict[str, Any]:
-    return {"id": UUID(int=7), "name": "x", "state": "won", "amount": None, "close_date": None, "created_at": EPOCH} | values  # fmt: skip
+    return {
+        "id": UUID(int=7),
+        "name": "x",
+        "state": "won",
+        "amount": None,
+        "close_date": None,
+        "created_at": EPOCH,
+    } | values
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,7 @@ def test_reads_an_order_and_ends_it_with_the_id(text: str, order: str) -> None:
     ],
 )
 def test_refuses_an_order_that_the_list_does_not_have(text: str, sentence: str) -> None:
-    with pytest.raises(OrderInvalid, match="^") as caught:
+    with pytest.raises(OrderInvalid, match="order") as caught:
         Order.parse(text, FIELDS)
     assert sentence in str(caught.value)
     assert caught.value.violations[0].field == "order_by"
@@ -96,7 +105,7 @@ def test_orders_that_are_never_null_and_go_one_way_compare_rows() -> None:
     where = made.after(made.token(row()))
     assert where is not None
     assert "(paged_deals.name, paged_deals.created_at, paged_deals.id) > ($1" in str(
-        where.compile(dialect=dialect())
+        where.compile(dialect=DIALECT)
     )
 
 
@@ -104,13 +113,18 @@ def test_other_orders_still_bound_the_range_of_the_first_field() -> None:
     made = keyset("close_date desc, name")
     where = made.after(made.token(row(close_date=date(2017, 3, 1))))
     assert where is not None
-    assert str(where.compile(dialect=dialect())).startswith("paged_deals.close_date <= $1::DATE AND (")
+    assert str(where.compile(dialect=DIALECT)).startswith("paged_deals.close_date <= $1::DATE AND (")
 
 
 @pytest.mark.parametrize(
     ("order", "arguments"),
-    [("close_date", ("f", False)), ("close_date desc, name", ("f", False)), ("close_date desc", ("g", False)), ("close_date desc", ("f", True))],
-)  # fmt: skip
+    [
+        ("close_date", ("f", False)),
+        ("close_date desc, name", ("f", False)),
+        ("close_date desc", ("g", False)),
+        ("close_date desc", ("f", True)),
+    ],
+)
 def test_a_token_holds_only_for_the_arguments_that_it_was_given_out_for(
     order: str, arguments: tuple[object, ...]
 ) -> None:
@@ -133,7 +147,13 @@ SOMEONE = "00000000-0000-0000-0000-000000000007"
 @pytest.mark.parametrize(
     "token",
     [
-        "x", "ä", "AAAA", "e30", "bnVsbA", "W10", "[[[[",
+        "x",
+        "ä",
+        "AAAA",
+        "e30",
+        "bnVsbA",
+        "W10",
+        "[[[[",
         tampered("2017-03-01"),
         tampered("2017-03-01", SOMEONE, SOMEONE),
         tampered("2017-03-01", SOMEONE, version=2),
@@ -144,7 +164,7 @@ SOMEONE = "00000000-0000-0000-0000-000000000007"
         tampered("2017-03-01", [SOMEONE]),
         tampered({}, SOMEONE),
     ],
-)  # fmt: skip
+)
 def test_refuses_what_is_no_token(token: str) -> None:
     with pytest.raises(PageTokenInvalid):
         keyset().after(token)
@@ -152,10 +172,8 @@ def test_refuses_what_is_no_token(token: str) -> None:
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 def test_any_text_is_a_token_or_refused(token: str) -> None:
-    try:
+    with suppress(PageTokenInvalid):
         keyset().after(token)
-    except PageTokenInvalid as refused:
-        assert str(refused)
 
 
 @dataclass(frozen=True)
@@ -177,14 +195,17 @@ def walks(draw: st.DrawFn) -> Walk:
         st.integers(0, 3).map(lambda micros: EPOCH + timedelta(microseconds=micros)),
     )
     rows = [(UUID(int=index + 1), *draw(cells)) for index in range(draw(st.integers(0, 25)))]
-    names = draw(st.lists(st.sampled_from(["name", "state", "amount", "close_date", "create_time"]), min_size=1, max_size=3, unique=True))  # fmt: skip
+    sortable = st.sampled_from(["name", "state", "amount", "close_date", "create_time"])
+    names = draw(st.lists(sortable, min_size=1, max_size=3, unique=True))
     order = ", ".join(name + draw(st.sampled_from(["", " desc"])) for name in names)
     return Walk(rows, order, draw(st.integers(1, 7)))
 
 
-@pytest_asyncio.fixture
-async def connection(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(postgres_url)
+@pytest.fixture
+async def connection(
+    database: Callable[[str], Awaitable[TestDatabase]],
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect((await database("blank")).admin_url)
     await connection.execute(
         "CREATE TEMP TABLE paged_deals (id uuid PRIMARY KEY, name text NOT NULL, state text NOT NULL,"
         " amount numeric, close_date date, created_at timestamptz NOT NULL)"
@@ -196,7 +217,7 @@ async def connection(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asy
 async def fetch(
     connection: "asyncpg.Connection[asyncpg.Record]", statement: sa.Select[Any], prefix: str = ""
 ) -> list[asyncpg.Record]:
-    compiled = statement.compile(dialect=dialect(), compile_kwargs={"render_postcompile": True})
+    compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     values = [compiled.params[name] for name in compiled.positiontup or ()]
     return await connection.fetch(prefix + str(compiled), *values)
 
@@ -254,5 +275,7 @@ async def test_a_number_beyond_the_column_is_compared_and_not_an_error(
 
     where = condition(Filter.parse("amount < 99999999999999999999 AND amount > -0.5"), {"amount": number})
     assert where is not None
-    found = await fetch(connection, sa.select(sa.literal_column("amount")).select_from(sa.text("(VALUES (1), (2)) AS t(amount)")).where(where))  # fmt: skip
-    assert len(found) == 2
+    values: sa.Select[Any] = sa.select(sa.literal_column("amount")).select_from(
+        sa.text("(VALUES (1), (2)) AS t(amount)")
+    )
+    assert len(await fetch(connection, values.where(where))) == 2
