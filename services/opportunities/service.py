@@ -3,10 +3,10 @@
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis.service import Service, ServiceContext
-from services.opportunities.servicer import OpportunityServicer, PipelineServicer
+from services.opportunities.servicer import OpportunityServicer, PipelineServicer, QuoteSettingsServicer
 from services.opportunities.store import Pipelines
 from services.opportunities.subscribers import subscriptions
-from services.opportunities.tables import OPPORTUNITY, PIPELINE
+from services.opportunities.tables import OPPORTUNITY, PIPELINE, QUOTE_SETTINGS
 
 
 def build(context: ServiceContext) -> Service:
@@ -18,7 +18,8 @@ def build(context: ServiceContext) -> Service:
         servicers={
             services["OpportunityService"]: OpportunityServicer(pipelines),
             services["PipelineService"]: PipelineServicer(pipelines),
+            services["QuoteSettingsService"]: QuoteSettingsServicer(pipelines),
         },
-        entities=[OPPORTUNITY, PIPELINE],
+        entities=[OPPORTUNITY, PIPELINE, QUOTE_SETTINGS],
         subscriptions=subscriptions,
     )

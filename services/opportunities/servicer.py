@@ -12,8 +12,8 @@ from chassis.convert import date_of, datetime_of, fields_to_change, money_of, uu
 from chassis.entity import Event
 from chassis.ids import new_id
 from services.opportunities import wire
-from services.opportunities.domain import LostReasonMissing, Opportunity, Pipeline, State
-from services.opportunities.store import OpportunityStore, Pipelines, PipelineStore
+from services.opportunities.domain import LostReasonMissing, Opportunity, Pipeline, StageNotOpen, State
+from services.opportunities.store import OpportunityStore, Pipelines, PipelineStore, QuoteSettingsStore
 
 
 class OpportunityServicer:
@@ -29,7 +29,9 @@ class OpportunityServicer:
         effective_at = call.effective_at(request.effective_time)
         stage_id = uuid_of(asked.stage_id)
         pipeline, stage = (await self.pipelines.book(call, stage_id)).entry(stage_id)
-        deal, created = Opportunity.create(fields, pipeline, stage, effective_at or call.now, uuid_of(asked.id))
+        deal, created = Opportunity.create(
+            fields, pipeline, stage, effective_at or call.now, uuid_of(asked.id)
+        )
         await OpportunityStore(call).add(deal, created, effective_at)
         return wire.opportunity_to_proto(deal)
 
@@ -104,6 +106,18 @@ class OpportunityServicer:
         await store.save(deal, deal.reopen(pipeline.stage(target)))
         return wire.opportunity_to_proto(deal)
 
+    async def ConfirmQuote(self, request: pb.ConfirmQuoteRequest, call: Call) -> pb.Opportunity:
+        store = OpportunityStore(call)
+        deal = await store.get(request.id, request.etag)
+        await store.save(deal, deal.confirm_quote(uuid_of(request.quote_id)))
+        return wire.opportunity_to_proto(deal)
+
+    async def DismissQuote(self, request: pb.DismissQuoteRequest, call: Call) -> pb.Opportunity:
+        store = OpportunityStore(call)
+        deal = await store.get(request.id, request.etag)
+        await store.save(deal, deal.dismiss_quote())
+        return wire.opportunity_to_proto(deal)
+
     async def DeleteOpportunity(self, request: pb.DeleteOpportunityRequest, call: Call) -> pb.Opportunity:
         store = OpportunityStore(call)
         deal = await store.get(request.id, request.etag)
@@ -122,7 +136,9 @@ class OpportunityServicer:
         stages = await self.pipelines.book(call)
         owners = await sight.owners_within(call)
 
-        def put(row: batch.Row, deal: Opportunity | None) -> Iterator[tuple[Opportunity, Event, datetime | None]]:
+        def put(
+            row: batch.Row, deal: Opportunity | None
+        ) -> Iterator[tuple[Opportunity, Event, datetime | None]]:
             states = [(row.content.opportunity, row.content.effective_time)]
             if deal is None:
                 states = [*((past.opportunity, past.effective_time) for past in row.content.history), *states]
@@ -131,11 +147,16 @@ class OpportunityServicer:
                 stage_id = uuid_of(asked.stage_id)
                 event: Event
                 if deal is None:
-                    fields = {"owner_id": call.caller.user_id, **fields_to_change(asked, None, wire.NEW_FIELDS)}
+                    fields = {
+                        "owner_id": call.caller.user_id,
+                        **fields_to_change(asked, None, wire.NEW_FIELDS),
+                    }
                     owners.check(fields["owner_id"], "opportunity.owner_id")
                     fields["external_ids"] = row.external_ids
                     pipeline, stage = stages.entry(stage_id)
-                    deal, event = Opportunity.create(fields, pipeline, stage, effective_at or call.now, row.id)
+                    deal, event = Opportunity.create(
+                        fields, pipeline, stage, effective_at or call.now, row.id
+                    )
                 else:
                     fields = fields_to_change(asked, None, wire.FIELDS)
                     if "owner_id" in fields:
@@ -198,3 +219,29 @@ class PipelineServicer:
         if pipeline.is_default:
             await store.make_default(pipeline)
         call.tx.after_commit(lambda: self.pipelines.forget(call.caller.tenant))
+
+
+class QuoteSettingsServicer:
+    """What a quote does to its deal."""
+
+    def __init__(self, pipelines: Pipelines) -> None:
+        self.pipelines = pipelines
+
+    async def GetQuoteSettings(self, request: pb.GetQuoteSettingsRequest, call: Call) -> pb.QuoteSettings:
+        return wire.quote_settings_to_proto(await QuoteSettingsStore(call).current())
+
+    async def UpdateQuoteSettings(
+        self, request: pb.UpdateQuoteSettingsRequest, call: Call
+    ) -> pb.QuoteSettings:
+        store = QuoteSettingsStore(call)
+        fields = fields_to_change(request.quote_settings, request.update_mask, wire.QUOTE_SETTINGS_FIELDS)
+        settings = await store.current(request.etag)
+        event = settings.change(fields)
+        if (stage_id := settings.acceptance_stage_id) is not None:
+            _, stage = (await self.pipelines.book(call, stage_id)).entry(
+                stage_id, "quote_settings.acceptance_stage_id"
+            )
+            if stage.kind is not State.OPEN:
+                raise StageNotOpen
+        await store.save(settings, event)
+        return wire.quote_settings_to_proto(settings)

@@ -12,12 +12,13 @@ from services.opportunities.domain import (
     Opportunity,
     Pipeline,
     PipelineUpdated,
+    QuoteSettings,
     Stage,
     StageNotFound,
     State,
     starting_pipeline,
 )
-from services.opportunities.tables import OPPORTUNITY, PIPELINE, opportunities, pipelines
+from services.opportunities.tables import OPPORTUNITY, PIPELINE, QUOTE_SETTINGS, opportunities, pipelines
 
 
 class OpportunityStore(EntityStore[Opportunity]):
@@ -43,7 +44,9 @@ class PipelineStore(EntityStore[Pipeline]):
     async def all(self) -> list[Pipeline]:
         """All of the tenant's, the starting one made where there are none yet."""
         rows = await self.tx.fetch(
-            self.select().where(pipelines.c.deleted_at.is_(None)).order_by(pipelines.c.created_at, pipelines.c.id)
+            self.select()
+            .where(pipelines.c.deleted_at.is_(None))
+            .order_by(pipelines.c.created_at, pipelines.c.id)
         )
         if rows:
             return [self._load(row) for row in rows]
@@ -57,6 +60,23 @@ class PipelineStore(EntityStore[Pipeline]):
             if other.id != pipeline.id and other.is_default:
                 other.is_default = False
                 await self.save(other, PipelineUpdated())
+
+
+class QuoteSettingsStore(EntityStore[QuoteSettings]):
+    """The tenant's one resource of settings."""
+
+    type = QUOTE_SETTINGS
+
+    async def current(self, etag: str = "") -> QuoteSettings:
+        """The settings that hold: those of the start where none were ever written.
+
+        Raises:
+            EtagMismatch: they are at another version than `etag` says.
+        """
+        id = uuid5(self.call.caller.tenant, "quote settings")
+        if etag:
+            return await self.get(id, etag)
+        return await self.find(id) or QuoteSettings(id=id)
 
 
 class StageBook:
@@ -106,7 +126,11 @@ class Pipelines:
         """The tenant's stages, read anew where the stage `having` is not among those remembered."""
         tenant = call.caller.tenant
         known = self._books.get(tenant)
-        if known is not None and monotonic() - known[0] < self._seconds and (not having or known[1].has(having)):
+        if (
+            known is not None
+            and monotonic() - known[0] < self._seconds
+            and (not having or known[1].has(having))
+        ):
             return known[1]
         book = StageBook(await PipelineStore(call).all())
         if not call.tx.wrote:

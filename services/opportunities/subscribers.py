@@ -1,12 +1,18 @@
-"""What this service does when something happens elsewhere: one function for each event."""
+"""What this service does when something happens elsewhere: one function for each matter."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from chassis.subscriptions import Received, Subscriptions
 from sfa.identity.v1 import events_pb2 as identity
+from sfa.quotes.v1 import events_pb2 as quotes
 
+from chassis import inbox
 from chassis.call import Call
-from services.opportunities.store import PipelineStore
+from chassis.convert import datetime_of
+from chassis.subscriptions import Received, Subscriptions, by_way_of
+from services.opportunities import wire
+from services.opportunities.domain import Acceptance, PrimaryQuote, QuoteSettings, State
+from services.opportunities.store import OpportunityStore, PipelineStore, QuoteSettingsStore, StageBook
 
 subscriptions = Subscriptions()
 
@@ -15,3 +21,53 @@ subscriptions = Subscriptions()
 async def tenant_created(events: Sequence[Received], call: Call) -> None:
     """A new tenant starts with a pipeline."""
     await PipelineStore(call).all()
+
+
+@subscriptions.on(
+    quotes.QuoteCreated,
+    quotes.QuoteUpdated,
+    quotes.QuoteSent,
+    quotes.QuoteMadePrimary,
+    quotes.QuoteAccepted,
+)
+async def quote_changed(events: Sequence[Received], call: Call) -> None:
+    """The primary quote sets what its deal is about; its acceptance wins the deal or moves it."""
+    primary = [event for event in events if event.message.quote.is_primary]
+    if not primary:
+        return
+    settings = await QuoteSettingsStore(call).current()
+    for event in primary:
+        if settings.primary_quote is not PrimaryQuote.LEAVES_AMOUNT:
+            await _follow(event, by_way_of(call, event), settings)
+        if isinstance(event.message, quotes.QuoteAccepted):
+            await _accept(event, by_way_of(call, event), settings)
+
+
+async def _follow(event: Received, call: Call, settings: QuoteSettings) -> None:
+    quote = event.message.quote
+    store = OpportunityStore(call)
+    deal = await store.find(UUID(quote.opportunity_id))
+    if deal is None or deal.deleted_at is not None:
+        return
+    sets = settings.primary_quote is PrimaryQuote.SETS_AMOUNT
+    updated = deal.follow(wire.proposal_of(quote), datetime_of(quote.primary_time), sets=sets)
+    if updated is not None:
+        await store.save(deal, updated)
+
+
+async def _accept(event: Received, call: Call, settings: QuoteSettings) -> None:
+    if settings.acceptance is Acceptance.LEAVES_STAGE or not await inbox.is_first(
+        call, event, "quote accepted"
+    ):
+        return
+    quote = event.message.quote
+    store = OpportunityStore(call)
+    deal = await store.find(UUID(quote.opportunity_id))
+    if deal is None or deal.deleted_at is not None or deal.state is not State.OPEN:
+        return
+    pipeline = StageBook(await PipelineStore(call).all()).of(deal)
+    if settings.acceptance is Acceptance.WINS:
+        at = datetime_of(quote.accept_time)
+        await store.save(deal, deal.win(pipeline.first(State.WON), at, amount=wire.proposal_of(quote).amount))
+    elif any(stage.id == settings.acceptance_stage_id for stage in pipeline.stages):
+        await store.save(deal, deal.move(pipeline.stage(UUID(str(settings.acceptance_stage_id)))))

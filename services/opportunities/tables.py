@@ -1,18 +1,30 @@
 """The tables, and which domain class a row becomes."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sfa.opportunities.v1 import events_pb2
-from sqlalchemy import ARRAY, Boolean, Column, Date, MetaData, Numeric, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, MetaData, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.columns import array, enumerated, listed, money_of
+from chassis.columns import array, document, enumerated, listed, money_of
 from chassis.fields import Field, FieldType
 from chassis.schema import entity_table, timestamp_column
 from chassis.store import EntityType
 from services.opportunities import wire
-from services.opportunities.domain import ForecastCategory, LineItem, Opportunity, Pipeline, Stage, State
+from services.opportunities.domain import (
+    Acceptance,
+    ForecastCategory,
+    LineItem,
+    Opportunity,
+    Pipeline,
+    PrimaryQuote,
+    QuoteProposal,
+    QuoteSettings,
+    Stage,
+    State,
+)
 
 metadata = MetaData()
 
@@ -37,6 +49,9 @@ opportunities = entity_table(
     Column("lead_id", Uuid),
     Column("contact_ids", ARRAY(Uuid)),
     Column("primary_quote_id", Uuid),
+    timestamp_column("primary_quote_at"),
+    Column("primary_quote_version", BigInteger),
+    Column("quote_proposal", JSONB),
 )
 
 pipelines = entity_table(
@@ -47,7 +62,29 @@ pipelines = entity_table(
     Column("stages", JSONB),
 )
 
+quote_settings = entity_table(
+    "quote_settings",
+    metadata,
+    Column("primary_quote", Text, nullable=False),
+    Column("acceptance", Text, nullable=False),
+    Column("acceptance_stage_id", Uuid),
+)
+
 _columns = opportunities.c
+
+
+def _line(item: Any) -> LineItem:
+    price = money_of(item["unit_price"])
+    assert price is not None
+    return LineItem(UUID(item["product_id"]), Decimal(item["quantity"]), price)
+
+
+def _proposal(item: Any) -> QuoteProposal:
+    amount = money_of(item["amount"])
+    assert amount is not None
+    lines = tuple(map(_line, item["line_items"]))
+    return QuoteProposal(UUID(item["quote_id"]), item["version"], amount, lines)
+
 
 OPPORTUNITY = EntityType(
     name="opportunity",
@@ -65,7 +102,9 @@ OPPORTUNITY = EntityType(
         "stage_id": Field.of(_columns.stage_id),
         "state": Field.of(_columns.state, names=State),
         "amount": Field.of(_columns.amount, currency=_columns.currency, sortable=True),
-        "line_items.product_id": Field(_columns.line_items, FieldType.UUID, repeated=True, path=("product_id",)),
+        "line_items.product_id": Field(
+            _columns.line_items, FieldType.UUID, repeated=True, path=("product_id",)
+        ),
         "close_date": Field.of(_columns.close_date, sortable=True),
         "close_time": Field.of(_columns.closed_at),
         "lost_reason": Field.of(_columns.lost_reason),
@@ -76,12 +115,8 @@ OPPORTUNITY = EntityType(
     searched=("name",),
     codecs={
         "state": enumerated(State),
-        "line_items": listed(
-            LineItem,
-            lambda item: LineItem(
-                UUID(item["product_id"]), Decimal(item["quantity"]), money_of(item["unit_price"])
-            ),
-        ),
+        "line_items": listed(LineItem, _line),
+        "quote_proposal": document(_proposal),
         "contact_ids": array(),
     },
     money={"amount": ("amount", "currency")},
@@ -105,4 +140,13 @@ PIPELINE = EntityType(
             ),
         )
     },
+)
+
+QUOTE_SETTINGS = EntityType(
+    name="quote_settings",
+    cls=QuoteSettings,
+    table=quote_settings,
+    to_proto=wire.quote_settings_to_proto,
+    events=events_pb2,
+    codecs={"primary_quote": enumerated(PrimaryQuote), "acceptance": enumerated(Acceptance)},
 )

@@ -1,15 +1,29 @@
 """Between the protos and the domain."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sfa.opportunities.v1 import opportunities_pb2 as pb
+from sfa.quotes.v1.quotes_pb2 import Quote
 
 from chassis import convert
 from chassis.history import Version
 from chassis.ids import new_id
-from services.opportunities.domain import ForecastCategory, LineItem, Opportunity, Pipeline, Stage, State
+from chassis.money import Money
+from services.opportunities.domain import (
+    Acceptance,
+    ForecastCategory,
+    LineItem,
+    Opportunity,
+    Pipeline,
+    PrimaryQuote,
+    QuoteProposal,
+    QuoteSettings,
+    Stage,
+    State,
+)
 
 _STATES = {state: pb.Opportunity.State.Value(state.name) for state in State}
 _KINDS = {state: pb.Stage.Kind.Value(state.name) for state in State}
@@ -32,11 +46,7 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
     result.state = _STATES[deal.state]
     if deal.amount is not None:
         convert.set_money(result.amount, deal.amount)
-    for line in deal.line_items:
-        item = result.line_items.add(
-            product_id=str(line.product_id), quantity=convert.decimal_text(line.quantity)
-        )
-        convert.set_money(item.unit_price, line.unit_price)
+    _add_lines(result.line_items, deal.line_items)
     if deal.close_date is not None:
         convert.set_date(result.close_date, deal.close_date)
     if deal.closed_at is not None:
@@ -50,7 +60,18 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
         result.contact_ids.extend(map(str, deal.contact_ids))
     if deal.primary_quote_id is not None:
         result.primary_quote_id = str(deal.primary_quote_id)
+    if (proposal := deal.quote_proposal) is not None:
+        result.quote_proposal.quote_id = str(proposal.quote_id)
+        result.quote_proposal.quote_etag = str(proposal.version)
+        convert.set_money(result.quote_proposal.amount, proposal.amount)
+        _add_lines(result.quote_proposal.line_items, proposal.line_items)
     return result
+
+
+def _add_lines(target: Any, lines: Sequence[LineItem]) -> None:
+    for line in lines:
+        item = target.add(product_id=str(line.product_id), quantity=convert.decimal_text(line.quantity))
+        convert.set_money(item.unit_price, line.unit_price)
 
 
 def _line_items(message: pb.Opportunity) -> tuple[LineItem, ...]:
@@ -75,7 +96,9 @@ FIELDS: Mapping[str, Callable[[pb.Opportunity], Any]] = {
     ),
     "line_items": _line_items,
     "close_date": lambda message: (
-        convert.date_of(message.close_date, "opportunity.close_date") if message.HasField("close_date") else None
+        convert.date_of(message.close_date, "opportunity.close_date")
+        if message.HasField("close_date")
+        else None
     ),
     "lost_reason": lambda message: message.lost_reason,
     "next_step": lambda message: message.next_step,
@@ -133,3 +156,43 @@ PIPELINE_FIELDS: Mapping[str, Callable[[pb.Pipeline], Any]] = {
     "is_default": lambda message: message.is_default,
     "stages": _stages,
 }
+
+
+_PRIMARY_QUOTES = {each: pb.QuoteSettings.PrimaryQuote.Value(each.name) for each in PrimaryQuote}
+_ACCEPTANCES = {each: pb.QuoteSettings.Acceptance.Value(each.name) for each in Acceptance}
+_PRIMARY_QUOTE_OF = {number: each for each, number in _PRIMARY_QUOTES.items()}
+_ACCEPTANCE_OF = {number: each for each, number in _ACCEPTANCES.items()}
+
+
+def quote_settings_to_proto(settings: QuoteSettings) -> pb.QuoteSettings:
+    """The resource; one that was never changed has no version."""
+    result = pb.QuoteSettings(
+        primary_quote=_PRIMARY_QUOTES[settings.primary_quote], acceptance=_ACCEPTANCES[settings.acceptance]
+    )
+    if settings.version:
+        result.etag = str(settings.version)
+    if settings.updated_at is not None:
+        convert.set_timestamp(result.update_time, settings.updated_at)
+    if settings.acceptance_stage_id is not None:
+        result.acceptance_stage_id = str(settings.acceptance_stage_id)
+    return result
+
+
+# A value that is not said is the one that holds at first.
+QUOTE_SETTINGS_FIELDS: Mapping[str, Callable[[pb.QuoteSettings], Any]] = {
+    "primary_quote": lambda message: _PRIMARY_QUOTE_OF.get(message.primary_quote, PrimaryQuote.SETS_AMOUNT),
+    "acceptance": lambda message: _ACCEPTANCE_OF.get(message.acceptance, Acceptance.WINS),
+    "acceptance_stage_id": lambda message: convert.uuid_of(message.acceptance_stage_id),
+}
+
+
+def proposal_of(quote: Quote) -> QuoteProposal:
+    """What a quote would set: its total, and its lines at what a unit costs after discount."""
+    lines = []
+    for line in quote.lines:
+        quantity = Decimal(line.quantity)
+        price = convert.money_of(line.total, "total")
+        unit = Money(round(price.amount / quantity, 6) if quantity else price.amount, price.currency)
+        lines.append(LineItem(UUID(line.product_id), quantity, unit))
+    amount = convert.money_of(quote.total, "total")
+    return QuoteProposal(UUID(quote.id), int(quote.etag), amount, tuple(lines))

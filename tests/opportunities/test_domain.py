@@ -143,7 +143,11 @@ def test_line_items_in_two_currencies_are_refused() -> None:
         deal(line_items=(line("3"), line("3", currency="USD")))
 
 
-@given(st.lists(st.tuples(st.decimals(0, 10**6, places=4), st.decimals(0, 10**4, places=6)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.decimals(0, 10**6, places=4), st.decimals(0, 10**4, places=6)), min_size=1, max_size=20
+    )
+)
 def test_the_amount_is_the_exact_sum_rounded_once(items: list[tuple[Decimal, Decimal]]) -> None:
     opportunity = deal(
         line_items=tuple(LineItem(uuid4(), quantity, Money(price, "EUR")) for price, quantity in items)

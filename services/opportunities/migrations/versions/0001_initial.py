@@ -30,7 +30,10 @@ def upgrade() -> None:
         description text NOT NULL,
         lead_id uuid,
         contact_ids uuid[] NOT NULL,
-        primary_quote_id uuid
+        primary_quote_id uuid,
+        primary_quote_at timestamptz,
+        primary_quote_version bigint NOT NULL,
+        quote_proposal jsonb
         """,
         "created_at, id",
         "owner_id, created_at, id",
@@ -41,9 +44,14 @@ def upgrade() -> None:
         "amount, id",
         "name, id",
     )
-    migration.sql("CREATE INDEX opportunities_names ON data.opportunities USING gin (tenant_id, name gin_trgm_ops)")
+    migration.sql(
+        "CREATE INDEX opportunities_names ON data.opportunities USING gin (tenant_id, name gin_trgm_ops)"
+    )
     migration.entity(
         "pipelines",
         "name text NOT NULL, is_default boolean NOT NULL, stages jsonb NOT NULL",
         "created_at, id",
+    )
+    migration.entity(
+        "quote_settings", "primary_quote text NOT NULL, acceptance text NOT NULL, acceptance_stage_id uuid"
     )

@@ -1,163 +1,18 @@
-"""What an opportunity and a pipeline may do. The stage decides everything: whether a deal is open, won
-or lost, how likely it is, and how the forecast counts it."""
+"""Opportunities. The stage decides everything: whether a deal is open, won or lost, how likely it is, and
+how the forecast counts it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
 from chassis.entity import Entity, Event
-from chassis.errors import FailedPrecondition, InvalidArgument, NotFound
+from chassis.errors import FailedPrecondition, InvalidArgument
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
-
-
-class State(Enum):
-    """Where a deal stands, and what standing in a stage means."""
-
-    OPEN = "OPEN"
-    WON = "WON"
-    LOST = "LOST"
-
-
-class ForecastCategory(Enum):
-    """How the forecast counts a deal."""
-
-    OMITTED = "OMITTED"
-    PIPELINE = "PIPELINE"
-    BEST_CASE = "BEST_CASE"
-    COMMIT = "COMMIT"
-    CLOSED = "CLOSED"
-
-
-# Pipelines
-
-
-class PipelineIncomplete(InvalidArgument):
-    """A pipeline cannot work as it is described."""
-
-
-class StageInUse(FailedPrecondition):
-    """Deals stand in a stage that was to go, or to change its kind."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Opportunities stand in the stage {name}: move them first.", field="pipeline.stages")
-
-
-class StageNotFound(NotFound):
-    """The stage is in no pipeline of the deal."""
-
-    def __init__(self, field: str = "stage_id") -> None:
-        super().__init__("There is no such stage in the opportunity's pipeline.", field=field)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One step of a pipeline; `probability` is in percent."""
-
-    id: UUID
-    name: str
-    probability: int
-    forecast_category: ForecastCategory
-    kind: State
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineCreated(Event):
-    """A pipeline was made."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineUpdated(Event):
-    """A pipeline was changed."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Pipeline(Entity):
-    """An ordered list of stages."""
-
-    name: str = ""
-    is_default: bool = False
-    stages: tuple[Stage, ...] = ()
-
-    def create(self) -> PipelineCreated:
-        """Checks that it can work.
-
-        Raises:
-            PipelineIncomplete: it cannot.
-        """
-        self._check()
-        return PipelineCreated()
-
-    def change(self, fields: Mapping[str, Any], in_use: frozenset[UUID]) -> PipelineUpdated:
-        """Takes new values on; `in_use` are the stages that deals stand in.
-
-        Raises:
-            PipelineIncomplete: it could not work that way.
-            StageInUse: deals would be left without a stage, or closed or opened by the way.
-        """
-        before = {stage.id: stage for stage in self.stages}
-        for name, value in fields.items():
-            setattr(self, name, value)
-        self._check()
-        kinds = {stage.id: stage.kind for stage in self.stages}
-        for stage in before.values():
-            if stage.id in in_use and kinds.get(stage.id) is not stage.kind:
-                raise StageInUse(stage.name)
-        return PipelineUpdated()
-
-    def stage(self, id: UUID, field: str = "stage_id") -> Stage:
-        """The stage with this id.
-
-        Raises:
-            StageNotFound: it is in another pipeline, or in none.
-        """
-        for stage in self.stages:
-            if stage.id == id:
-                return stage
-        raise StageNotFound(field)
-
-    def first(self, kind: State) -> Stage:
-        """The first stage of a kind."""
-        return next(stage for stage in self.stages if stage.kind is kind)
-
-    def _check(self) -> None:
-        kinds = [stage.kind for stage in self.stages]
-        if not self.name:
-            raise PipelineIncomplete("A pipeline needs a name.", field="pipeline.name")
-        if kinds.count(State.WON) != 1 or kinds.count(State.LOST) != 1 or State.OPEN not in kinds:
-            raise PipelineIncomplete(
-                "A pipeline has at least one open stage, one won stage and one lost stage.", field="pipeline.stages"
-            )
-        for what, seen in (("id", [stage.id for stage in self.stages]), ("name", [stage.name for stage in self.stages])):
-            if len(set(seen)) < len(seen):
-                raise PipelineIncomplete(f"Two stages have the same {what}.", field="pipeline.stages")
-
-
-def starting_pipeline(id: UUID) -> Pipeline:
-    """The pipeline that a new tenant starts with."""
-    open_, category = State.OPEN, ForecastCategory
-    steps = [
-        ("Contact", 5, category.PIPELINE, open_),
-        ("Qualification", 10, category.PIPELINE, open_),
-        ("Opportunity confirmed", 25, category.PIPELINE, open_),
-        ("Shared vision", 50, category.BEST_CASE, open_),
-        ("Negotiation", 75, category.COMMIT, open_),
-        ("Closing", 90, category.COMMIT, open_),
-        ("Won", 100, category.CLOSED, State.WON),
-        ("Lost", 0, category.OMITTED, State.LOST),
-    ]
-    stages = tuple(
-        Stage(UUID(int=id.int ^ number), name, probability, counted, kind)
-        for number, (name, probability, counted, kind) in enumerate(steps, 1)
-    )
-    return Pipeline(id=id, name="Sales", is_default=True, stages=stages)
-
-
-# Opportunities
+from services.opportunities.domain.pipelines import Pipeline, Stage, State
 
 
 class NameMissing(InvalidArgument):
@@ -185,7 +40,9 @@ class StageNotOpen(FailedPrecondition):
     """A deal is won or lost by a verb, not by a move."""
 
     def __init__(self) -> None:
-        super().__init__("An opportunity is moved between open stages; win or lose it to close it.", field="stage_id")
+        super().__init__(
+            "An opportunity is moved between open stages; win or lose it to close it.", field="stage_id"
+        )
 
 
 class AmountDiffersFromLines(InvalidArgument):
@@ -212,6 +69,23 @@ class LineItem:
     product_id: UUID
     quantity: Decimal
     unit_price: Money
+
+
+class NothingProposed(FailedPrecondition):
+    """No quote proposes anything, or by now another one does."""
+
+    def __init__(self) -> None:
+        super().__init__("No such quote proposes line items and an amount for the opportunity.")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteProposal:
+    """Line items and an amount that a quote would set; `version` is the quote's."""
+
+    quote_id: UUID
+    version: int
+    amount: Money
+    line_items: tuple[LineItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +157,9 @@ class Opportunity(Entity):
     lead_id: UUID | None = None
     contact_ids: tuple[UUID, ...] = ()
     primary_quote_id: UUID | None = None
+    primary_quote_at: datetime | None = None
+    primary_quote_version: int = 0
+    quote_proposal: QuoteProposal | None = None
 
     @classmethod
     def create(
@@ -387,6 +264,50 @@ class Opportunity(Entity):
         self._close(None, stage, fields.get("close_date") or at.date(), at)
         return event
 
+    def follow(
+        self, proposal: QuoteProposal, primary_at: datetime, *, sets: bool
+    ) -> OpportunityUpdated | None:
+        """Takes over what its primary quote says, or keeps it as a proposal; None where that is old news.
+
+        `primary_at` is when the quote became the primary one: of two, the later one counts.
+        """
+        if self.state is not State.OPEN:
+            return None
+        if proposal.quote_id != self.primary_quote_id:
+            if self.primary_quote_at is not None and primary_at <= self.primary_quote_at:
+                return None
+        elif proposal.version <= self.primary_quote_version:
+            return None
+        self.primary_quote_id, self.primary_quote_at = proposal.quote_id, primary_at
+        self.primary_quote_version = proposal.version
+        self.quote_proposal = None
+        if sets:
+            self.amount, self.line_items = proposal.amount, proposal.line_items
+        elif (proposal.amount, proposal.line_items) != (self.amount, self.line_items):
+            self.quote_proposal = proposal
+        return OpportunityUpdated()
+
+    def confirm_quote(self, quote_id: UUID | None) -> OpportunityUpdated:
+        """Takes over what its primary quote proposes.
+
+        Raises:
+            OpportunityClosed: it is not open.
+            NothingProposed: there is no proposal of that quote.
+        """
+        proposal = self._proposal(quote_id)
+        self.amount, self.line_items, self.quote_proposal = proposal.amount, proposal.line_items, None
+        return OpportunityUpdated()
+
+    def dismiss_quote(self) -> OpportunityUpdated:
+        """Drops what its primary quote proposes.
+
+        Raises:
+            OpportunityClosed, NothingProposed: there is nothing to drop.
+        """
+        self._proposal(None)
+        self.quote_proposal = None
+        return OpportunityUpdated()
+
     def delete(self, at: datetime) -> OpportunityDeleted:
         """Is deleted; it can be restored for 30 days."""
         self.mark_deleted(at)
@@ -396,6 +317,14 @@ class Opportunity(Entity):
         """Is restored."""
         self.restore(at)
         return OpportunityUndeleted()
+
+    def _proposal(self, quote_id: UUID | None) -> QuoteProposal:
+        if self.state is not State.OPEN:
+            raise OpportunityClosed(self.state)
+        proposal = self.quote_proposal
+        if proposal is None or quote_id not in (None, proposal.quote_id):
+            raise NothingProposed
+        return proposal
 
     def _stage(self) -> UUID:
         assert self.stage_id is not None
@@ -411,7 +340,9 @@ class Opportunity(Entity):
         for currency in currencies:
             if currency != currencies[0]:
                 raise CurrenciesDiffer(currencies[0], currency, field="opportunity.line_items")
-        expected = total((line.unit_price * line.quantity for line in self.line_items), currencies[0]).rounded()
+        expected = total(
+            (line.unit_price * line.quantity for line in self.line_items), currencies[0]
+        ).rounded()
         if stated is not None and stated != expected:
             raise AmountDiffersFromLines(expected)
         return expected

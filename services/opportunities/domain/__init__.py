@@ -1,0 +1,101 @@
+"""What opportunities, pipelines and quote settings may do."""
+
+from services.opportunities.domain.opportunities import (
+    AmountDiffersFromLines as AmountDiffersFromLines,
+)
+from services.opportunities.domain.opportunities import (
+    LineItem as LineItem,
+)
+from services.opportunities.domain.opportunities import (
+    LostReasonMissing as LostReasonMissing,
+)
+from services.opportunities.domain.opportunities import (
+    NameMissing as NameMissing,
+)
+from services.opportunities.domain.opportunities import (
+    NothingProposed as NothingProposed,
+)
+from services.opportunities.domain.opportunities import (
+    Opportunity as Opportunity,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityClosed as OpportunityClosed,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityCreated as OpportunityCreated,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityDeleted as OpportunityDeleted,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityLost as OpportunityLost,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityMoved as OpportunityMoved,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityOpen as OpportunityOpen,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityReopened as OpportunityReopened,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityUndeleted as OpportunityUndeleted,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityUpdated as OpportunityUpdated,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunityWon as OpportunityWon,
+)
+from services.opportunities.domain.opportunities import (
+    QuoteProposal as QuoteProposal,
+)
+from services.opportunities.domain.opportunities import (
+    StageNotOpen as StageNotOpen,
+)
+from services.opportunities.domain.pipelines import (
+    ForecastCategory as ForecastCategory,
+)
+from services.opportunities.domain.pipelines import (
+    Pipeline as Pipeline,
+)
+from services.opportunities.domain.pipelines import (
+    PipelineCreated as PipelineCreated,
+)
+from services.opportunities.domain.pipelines import (
+    PipelineIncomplete as PipelineIncomplete,
+)
+from services.opportunities.domain.pipelines import (
+    PipelineUpdated as PipelineUpdated,
+)
+from services.opportunities.domain.pipelines import (
+    Stage as Stage,
+)
+from services.opportunities.domain.pipelines import (
+    StageInUse as StageInUse,
+)
+from services.opportunities.domain.pipelines import (
+    StageNotFound as StageNotFound,
+)
+from services.opportunities.domain.pipelines import (
+    State as State,
+)
+from services.opportunities.domain.pipelines import (
+    starting_pipeline as starting_pipeline,
+)
+from services.opportunities.domain.quote_settings import (
+    Acceptance as Acceptance,
+)
+from services.opportunities.domain.quote_settings import (
+    AcceptanceStageMissing as AcceptanceStageMissing,
+)
+from services.opportunities.domain.quote_settings import (
+    PrimaryQuote as PrimaryQuote,
+)
+from services.opportunities.domain.quote_settings import (
+    QuoteSettings as QuoteSettings,
+)
+from services.opportunities.domain.quote_settings import (
+    QuoteSettingsUpdated as QuoteSettingsUpdated,
+)
