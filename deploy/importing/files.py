@@ -76,6 +76,7 @@ class Table:
     form: Form
     header: tuple[str, ...]
     digest: str
+    lines: int
 
     @classmethod
     def open(cls, path: Path, *, encoding: str | None = None, separator: str | None = None) -> Table:
@@ -89,7 +90,7 @@ class Table:
                 found, skip = _encoding_of(path, sample)
             else:
                 found, skip = encoding, 0
-            digest, decodes = _read_through(path, found, skip)
+            digest, lines, decodes = _read_through(path, found, skip)
         except OSError as error:
             raise FileRefused(path, f"cannot be read: {error.strerror}.") from None
         except LookupError:
@@ -104,7 +105,7 @@ class Table:
             first_line = text[: text.index("\n") + 1] if "\n" in text else text
             skip, text = skip + len(first_line.encode(found)), text.removeprefix(first_line)
         form = _form_of(path, text, is_whole=len(sample) < _SAMPLE, separator=separator)
-        table = cls(path, found, skip, form, (), digest)
+        table = cls(path, found, skip, form, (), digest, lines)
         return replace(table, header=_header_of(path, next(table._records(), (1, []))[1]))
 
     def rows(self) -> Iterator[Line]:
@@ -113,9 +114,8 @@ class Table:
         next(records, None)
         width = len(self.header)
         for number, cells in records:
-            if len(cells) > width and not any(cells[width:]):
-                cells = cells[:width]
-            trouble = "" if len(cells) == width else f"has {len(cells)} cells where the header has {width}"
+            count = width if not any(cells[width:]) and len(cells) > width else len(cells)
+            trouble = "" if count == width else f"The row has {count} cells where the header has {width}."
             yield Line(number, dict(zip(self.header, cells, strict=False)), trouble)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
@@ -141,13 +141,14 @@ def _head(path: Path) -> bytes:
         return file.read(_SAMPLE)
 
 
-def _read_through(path: Path, encoding: str, skip: int) -> tuple[str, bool]:
-    """The content's digest, and whether all of it is in the encoding."""
-    digest, decoder, decodes = hashlib.sha256(), codecs.getincrementaldecoder(encoding)(), True
+def _read_through(path: Path, encoding: str, skip: int) -> tuple[str, int, bool]:
+    """The content's digest, about how many lines it has, and whether all of it is in the encoding."""
+    digest, decoder, decodes, lines = hashlib.sha256(), codecs.getincrementaldecoder(encoding)(), True, 1
     with path.open("rb") as file:
         digest.update(file.read(skip))
         while decodes and (chunk := file.read(_SAMPLE)):
             digest.update(chunk)
+            lines += chunk.count(b"\n")
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
@@ -156,7 +157,7 @@ def _read_through(path: Path, encoding: str, skip: int) -> tuple[str, bool]:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         decodes = False
-    return digest.hexdigest(), decodes
+    return digest.hexdigest(), lines, decodes
 
 
 def _encoding_of(path: Path, sample: bytes) -> tuple[str, int]:
@@ -173,7 +174,7 @@ def _encoding_of(path: Path, sample: bytes) -> tuple[str, int]:
     encoding = encoding or by_zeros
     if encoding:
         return encoding, len(mark)
-    if _read_through(path, "utf-8", 0)[1]:
+    if _read_through(path, "utf-8", 0)[2]:
         return "utf-8", 0
     best = from_bytes(sample).best()
     if best is None:
@@ -233,9 +234,10 @@ def _form_of(path: Path, text: str, *, is_whole: bool, separator: str | None) ->
 def _widths(form: Form, text: str, *, is_whole: bool) -> list[int]:
     widths: list[int] = []
     try:
+        # A loop, so that what was read before the text broke off is kept.
         for cells in form.reader(io.StringIO(text, newline="")):
             if cells:
-                widths.append(len(cells))
+                widths.append(len(cells))  # noqa: PERF401
     except csv.Error:
         if is_whole or not widths:
             raise

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping as MappingType
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -23,6 +23,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import TypeAliasType
 
 from deploy.importing.troubles import MappingInvalid
 
@@ -61,11 +62,8 @@ class Value(_Part):
 
     @model_validator(mode="after")
     def _one_way(self) -> Value:
-        ways = [
-            name
-            for name in ("from", "lookup", "stage", "first")
-            if getattr(self, _ATTRIBUTES.get(name, name)) is not None
-        ]
+        given = {"from": self.source, "lookup": self.lookup, "stage": self.stage, "first": self.first}
+        ways = [name for name, way in given.items() if way is not None]
         if len(ways) != 1:
             raise ValueError(
                 f"a value comes from one of from, lookup, stage and first, not from {' and '.join(ways)}"
@@ -73,9 +71,6 @@ class Value(_Part):
         if (self.lookup is None) != (self.key is None):
             raise ValueError("lookup and key belong together")
         return self
-
-
-_ATTRIBUTES = {"from": "source"}
 
 
 def _kind(value: Any) -> str:
@@ -86,15 +81,19 @@ def _kind(value: Any) -> str:
     return "list" if isinstance(value, list) else "scalar"
 
 
-Spec = Annotated[
-    Union[
-        Annotated[Value, Tag("value")],
-        Annotated[dict[str, "Spec"], Tag("message")],
-        Annotated[list["Spec"], Tag("list")],
-        Annotated[Scalar, Tag("scalar")],
-    ],
-    Discriminator(_kind),
-]
+if TYPE_CHECKING:
+    Spec: TypeAlias = Any  # mypy cannot follow an alias that is recursive through a model
+else:
+    Spec = TypeAliasType(
+        "Spec",
+        Annotated[
+            Annotated[Value, Tag("value")]
+            | Annotated[dict[str, "Spec"], Tag("message")]
+            | Annotated[list["Spec"], Tag("list")]
+            | Annotated[Scalar, Tag("scalar")],
+            Discriminator(_kind),
+        ],
+    )
 """A text with `{columns}` in it, a constant, a `Value`, or a list or message of these."""
 
 
@@ -202,9 +201,8 @@ class Mapping(_Part):
     def _references(self) -> Mapping:
         for name, entity in self.entities.items():
             if entity.source not in self.sources:
-                raise ValueError(
-                    f"entities.{name}: there is no source {entity.source!r}, but {', '.join(self.sources)}"
-                )
+                known = ", ".join(self.sources)
+                raise ValueError(f"entities.{name}: there is no source {entity.source!r}, but {known}")
             for value in values_of(entity):
                 if value.lookup is not None and value.lookup not in self.entities:
                     raise ValueError(f"entities.{name}: there is no entity {value.lookup!r} to look up")
@@ -286,15 +284,15 @@ def _place(root: yaml.Node | None, steps: tuple[int | str, ...]) -> tuple[str, i
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its surprises: only true and false are booleans, dates stay text, a key stands once."""
+    """YAML without its surprises: only true and false are booleans, keys and dates stay text, a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
+        keys = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for index, key in enumerate(keys):
+            if any(key.value == earlier.value for earlier in keys[:index]):
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        self.flatten_mapping(node)  # what is merged (`<<`) comes first, so that what stands here wins
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
 _Loader.yaml_implicit_resolvers = {
