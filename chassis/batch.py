@@ -45,7 +45,7 @@ async def upsert(
     An entity is found by the row's id, else by the first of its external ids that is known. Rows that
     were written under the same request id before are answered, not written again.
     """
-    done = await _done(call) if call.request_id and not validate_only else {}
+    done = await _done(call, store.type.name) if call.request_id and not validate_only else {}
     by_id = await store.get_many([row.id for row in rows if row.id is not None])
     ids = await store.ids_of([key for row in rows for key in row.external_ids])
     by_id |= await store.get_many([id for id in set(ids.values()) if id not in by_id])
@@ -68,16 +68,16 @@ async def upsert(
             raise AssertionError("a row leaves an entity")
         by_id[last.id] = last
         ids.update(dict.fromkeys(last.external_ids, last.id))
-        outcome = RowResult.CREATED if entity is None else RowResult.UPDATED if written else RowResult.UNCHANGED
+        outcome = (
+            RowResult.CREATED if entity is None else RowResult.UPDATED if written else RowResult.UNCHANGED
+        )
         results.append(RowResult(outcome=outcome, id=str(last.id), etag=str(last.version)))
     if not validate_only:
         await store.flush()
     return results
 
 
-def _found(
-    store: EntityStore[E], row: Row, by_id: dict[UUID, E], ids: dict[ExternalId, UUID]
-) -> E | None:
+def _found(store: EntityStore[E], row: Row, by_id: dict[UUID, E], ids: dict[ExternalId, UUID]) -> E | None:
     if row.id is not None and row.id in by_id:
         return by_id[row.id]
     for key in row.external_ids:
@@ -91,9 +91,11 @@ def _found(
     return None
 
 
-async def _done(call: Call) -> dict[int, RowResult]:
+async def _done(call: Call, entity: str) -> dict[int, RowResult]:
     results: dict[int, RowResult] = {}
     for change in await done_before(call):
+        if change["entity"] != entity:
+            continue
         index, ordinal = divmod(change["ordinal"], VERSIONS_PER_ROW)
         resource: Any = resource_of(decoded(change["event_type"], change["event"]))
         if ordinal == 0:

@@ -123,7 +123,9 @@ class PeerChannel:
         """What a generated stub asks for."""
         call = self.channel.unary_stream(method, request_serializer, response_deserializer)
 
-        async def invoke(request: Any, *, timeout: float | None = None, metadata: Any = None) -> AsyncIterator[Any]:
+        async def invoke(
+            request: Any, *, timeout: float | None = None, metadata: Any = None
+        ) -> AsyncIterator[Any]:
             metadata = metadata if metadata is not None else await self._metadata()
             async for message in call(request, timeout=timeout, metadata=metadata):
                 yield message

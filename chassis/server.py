@@ -275,7 +275,13 @@ class RpcServer:
         return caller.sight is Sight.SUBTREE and not await self.freshness.sight_is_current(caller)
 
     def _call(
-        self, rpc: Rpc, caller: Caller, request: Any, metadata: dict[str, Any], deadline: float | None, degraded: bool
+        self,
+        rpc: Rpc,
+        caller: Caller,
+        request: Any,
+        metadata: dict[str, Any],
+        deadline: float | None,
+        degraded: bool,
     ) -> Call:
         request_id = (getattr(request, "request_id", "") or None) if rpc.takes_request_id else None
         return Call(
@@ -303,7 +309,9 @@ class RpcServer:
     ) -> None:
         trace_id = telemetry.trace_id(parent) or telemetry.trace_id(telemetry.traceparent())
         telemetry.ERRORS.labels(self.service, rpc.descriptor.name).inc()
-        telemetry.log.error("unforeseen error", service=self.service, rpc=rpc.name, trace_id=trace_id, exc_info=error)
+        telemetry.log.error(
+            "unforeseen error", service=self.service, rpc=rpc.name, trace_id=trace_id, exc_info=error
+        )
         await context.abort(grpc.StatusCode.INTERNAL, f"Something went wrong on our side (trace {trace_id}).")
 
 
@@ -323,11 +331,11 @@ def _method(servicer: Any, rpc: Rpc) -> Any:
         raise TypeError(f"{type(servicer).__name__} has no method {rpc.descriptor.name}")
     hint = get_type_hints(method).get("request")
     if hint is not rpc.request_class:
-        raise TypeError(f"{type(servicer).__name__}.{rpc.descriptor.name} takes {hint}, not {rpc.request_class}")
+        raise TypeError(
+            f"{type(servicer).__name__}.{rpc.descriptor.name} takes {hint}, not {rpc.request_class}"
+        )
     return method
 
 
 def _remote(parent: str | None) -> Any:
     return _propagator.extract({"traceparent": parent}) if parent else None
-
-

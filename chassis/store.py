@@ -80,7 +80,9 @@ class TooLarge(InvalidArgument):
     """The resource would not fit into an event."""
 
     def __init__(self, kind: str, size: int) -> None:
-        super().__init__(f"The {kind} would take {size} bytes; {MAX_EVENT_BYTES} is the most. Make it smaller.")
+        super().__init__(
+            f"The {kind} would take {size} bytes; {MAX_EVENT_BYTES} is the most. Make it smaller."
+        )
 
 
 class Conflict(Exception):
@@ -151,7 +153,21 @@ class _WriteSql:
         count = len(names)
         place = {name: f"${index}" for index, name in enumerate(names, 1)}
         extra = [f"${count + index}" for index in range(1, 14)]
-        (recorded, actor, via, method, request, digest, ordinal, before, after, fields, kind, event, trace) = extra
+        (
+            recorded,
+            actor,
+            via,
+            method,
+            request,
+            digest,
+            ordinal,
+            before,
+            after,
+            fields,
+            kind,
+            event,
+            trace,
+        ) = extra
         added, removed = f"${count + 14}", f"${count + 15}"
         insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(place.values())})"
         changing = ", ".join(f"{name} = {place[name]}" for name in names if name not in ("id", "created_at"))
@@ -244,7 +260,9 @@ class EntityStore(Generic[E]):
         """Those of the entities that there are, by id."""
         if not ids:
             return {}
-        statement = self.select().where(self.type.table.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid))))
+        statement = self.select().where(
+            self.type.table.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
+        )
         return {entity.id: entity for entity in map(self._load, await self.tx.fetch(statement))}
 
     async def ids_of(self, keys: Sequence[ExternalId]) -> dict[ExternalId, UUID]:
@@ -252,10 +270,14 @@ class EntityStore(Generic[E]):
         if not keys:
             return {}
         keyed = external_ids_table.c
-        wanted = sa.func.unnest(
-            sa.literal([key.system for key in keys], sa.ARRAY(sa.Text)),
-            sa.literal([key.id for key in keys], sa.ARRAY(sa.Text)),
-        ).table_valued("system", "external_id").render_derived("wanted")
+        wanted = (
+            sa.func.unnest(
+                sa.literal([key.system for key in keys], sa.ARRAY(sa.Text)),
+                sa.literal([key.id for key in keys], sa.ARRAY(sa.Text)),
+            )
+            .table_valued("system", "external_id")
+            .render_derived("wanted")
+        )
         statement = sa.select(keyed.system, keyed.external_id, keyed.entity_id).where(
             keyed.entity == self.type.name,
             keyed.system == wanted.c.system,
@@ -375,7 +397,10 @@ class EntityStore(Generic[E]):
             call.traceparent,
         ]
         if keyed:
-            arguments += [_keys(set(entity.external_ids) - set(had)), _keys(set(had) - set(entity.external_ids))]
+            arguments += [
+                _keys(set(entity.external_ids) - set(had)),
+                _keys(set(had) - set(entity.external_ids)),
+            ]
         sql = kind.sql
         statement = (
             (sql.insert_keys if keyed else sql.insert)
@@ -424,7 +449,7 @@ class EntityStore(Generic[E]):
             if self.tx.position is None:
                 self.tx.position = int(await connection.fetchval("SELECT pg_current_xact_id()"))
         except asyncpg.UniqueViolationError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, new="row AS (INSERT" in sql) from error
 
     def _load(self, row: asyncpg.Record) -> E:
         entity = self.type.rows.load(row)
@@ -450,11 +475,11 @@ class EntityStore(Generic[E]):
             raise TooLarge(self.type.name, message.ByteSize())
         return message
 
-    def _refusal(self, error: asyncpg.UniqueViolationError) -> Exception:
+    def _refusal(self, error: asyncpg.UniqueViolationError, *, new: bool) -> Exception:
         constraint = error.constraint_name or ""
         if constraint in self.type.unique:
             return self.type.unique[constraint]()
-        if constraint == f"{self.type.table.name}_pkey":
+        if constraint == f"{self.type.table.name}_pkey" or (new and constraint == "changes_pkey"):
             return IdTaken(self.type.name)
         if constraint == "external_ids_pkey":
             return ExternalIdTaken(self.type.name)

@@ -1,6 +1,7 @@
 """Every query of this service."""
 
 from collections import OrderedDict
+from dataclasses import replace
 from time import monotonic
 from uuid import UUID, uuid5
 
@@ -51,7 +52,8 @@ class PipelineStore(EntityStore[Pipeline]):
         if rows:
             return [self._load(row) for row in rows]
         pipeline = starting_pipeline(uuid5(self.call.caller.tenant, "starting pipeline"))
-        await self.add(pipeline, pipeline.create())
+        by_the_way = PipelineStore(replace(self.call, request_id=None))  # not what the caller asked for
+        await by_the_way.add(pipeline, pipeline.create())
         return [pipeline]
 
     async def make_default(self, pipeline: Pipeline) -> None:
