@@ -61,8 +61,8 @@ class MentionedStore(EntityStore[E]):
         q = sa.literal(text, sa.Text)
         matching = sa.or_(
             name.icontains(text, autoescape=True),
-            name.op("%", is_comparison=True)(q),
-            q.op("<%", is_comparison=True)(name),
+            name.op("%", precedence=20, is_comparison=True)(q),
+            q.op("<%", precedence=20, is_comparison=True)(name),
         )
         rows = await self.tx.fetch(
             self.select()

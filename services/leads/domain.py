@@ -283,10 +283,11 @@ class Lead(Entity):
         """Takes new values on.
 
         Raises:
-            LeadAlreadyConverted: it is converted, or on its way there.
+            LeadAlreadyConverted: it is converted, or on its way there, and the values are other ones.
             LeadUnnamed: nothing would say whom it is about.
         """
-        self._refuse_converted()
+        if any(getattr(self, name) != value for name, value in fields.items()):
+            self._refuse_converted()
         for name, value in fields.items():
             setattr(self, name, value)
         if not (self.company_name or self.person_name or self.emails or self.phones or self.external_ids):
@@ -351,7 +352,8 @@ class Lead(Entity):
         """
         if state in (LeadState.CONVERTING, LeadState.CONVERTED):
             raise ConversionNotImportable
-        if state is self.state:
+        has_become_something = self.state in (LeadState.CONVERTING, LeadState.CONVERTED)
+        if state is self.state or (has_become_something and state is not LeadState.DISQUALIFIED):
             return None
         if state is LeadState.DISQUALIFIED:
             return self.disqualify(reason or self.disqualify_reason)
@@ -363,7 +365,8 @@ class Lead(Entity):
         return event
 
     def convert(self, plan: Conversion) -> LeadConversionStarted:
-        """Decides that it becomes what `plan` says. There is no way back from here.
+        """Decides that it becomes what `plan` says. There is no way back from here. A lead that waits in a
+        queue is taken from it by whoever is to own what it becomes.
 
         Raises:
             LeadAlreadyConverted, LeadAlreadyDisqualified: it is not open.
@@ -371,6 +374,7 @@ class Lead(Entity):
         self._refuse_closed()
         self.state = LeadState.CONVERTING
         self.conversion = plan
+        self.owner_id = self.owner_id or plan.owner_id
         return LeadConversionStarted()
 
     def delay_conversion(self, problem: str) -> LeadConversionDelayed:

@@ -175,6 +175,12 @@ def test_a_conversion_keeps_the_ids_that_were_fixed_at_its_start() -> None:
     assert (acme.conversion.account_id, acme.conversion.opportunity_id) == ids
 
 
+def test_a_lead_that_waits_in_a_queue_is_taken_by_the_owner_of_what_it_becomes() -> None:
+    acme, user = lead(queue_id=new_id()), new_id()
+    acme.convert(Conversion(account_id=new_id(), creates_account=True, owner_id=user))
+    assert acme.owner_id == user
+
+
 def test_only_a_conversion_under_way_is_finished() -> None:
     with pytest.raises(LeadNotConverting):
         lead().finish_conversion(NOW)
