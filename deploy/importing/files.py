@@ -213,7 +213,8 @@ def _form_of(path: Path, text: str, *, is_whole: bool, separator: str | None) ->
     """The form in which the most rows have as many cells as the header, and the more cells the better."""
     best: tuple[float, int, Form] | None = None
     broken = ""
-    for backslash in (False, True):
+    # Python's reader is not strict about quotes that a backslash escapes: only where there are any.
+    for backslash in (False, True) if '\\"' in text else (False,):
         for candidate in separator or _SEPARATORS:
             form = Form(candidate, backslash)
             try:
@@ -226,7 +227,8 @@ def _form_of(path: Path, text: str, *, is_whole: bool, separator: str | None) ->
             score = (agreeing if split else 0.0, widths[0] if widths else 0)
             if best is None or score > best[:2]:
                 best = (*score, form)
-        if best is not None:
+        # One column, where another separator would have met broken quotes: that one was meant.
+        if best is not None and not (broken and best[1] == 1):
             return best[2]
     raise FileRefused(path, f"the quoting is broken ({broken}).")
 
