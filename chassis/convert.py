@@ -27,8 +27,10 @@ class BadValue(InvalidArgument):
     """A value that is well-formed and makes no sense."""
 
 
-def set_timestamp(target: Timestamp, at: datetime) -> None:
-    """Writes an instant into a Timestamp field."""
+def set_timestamp(target: Timestamp, at: datetime | None) -> None:
+    """Writes an instant into a Timestamp field; nothing where there is none."""
+    if at is None:
+        return
     delta = at - _EPOCH
     target.seconds = delta.days * 86400 + delta.seconds
     target.nanos = delta.microseconds * 1000
@@ -67,7 +69,9 @@ def date_of(value: Date, field: str) -> date:
     try:
         return date(value.year, value.month, value.day)
     except ValueError:
-        raise BadValue(f"{field} must be a full date of the calendar, with year, month and day.", field=field) from None
+        raise BadValue(
+            f"{field} must be a full date of the calendar, with year, month and day.", field=field
+        ) from None
 
 
 def set_money(target: MoneyProto, money: Money) -> None:

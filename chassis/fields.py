@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from enum import Enum
+from enum import Enum, EnumMeta
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class Field:
         cls,
         column: sa.Column[Any],
         *,
-        names: Mapping[str, Any] | None = None,
+        names: Mapping[str, Any] | EnumMeta | None = None,
         currency: sa.ColumnElement[Any] | None = None,
         nullable: bool | None = None,
         sortable: bool = False,
@@ -66,8 +66,8 @@ class Field:
         """
         kind = column.type
         repeated = isinstance(kind, ARRAY | sa.ARRAY)
-        if isinstance(names, type):
-            names = {member.name: member.value for member in names}
+        if isinstance(names, EnumMeta):
+            names = {member.name: member.value for member in names}  # type: ignore[var-annotated]
         return cls(
             column=column,
             type=_type_of(kind.item_type if isinstance(kind, ARRAY | sa.ARRAY) else kind, names, currency),

@@ -24,7 +24,8 @@ class RequestIdReused(InvalidArgument):
 
     def __init__(self) -> None:
         super().__init__(
-            "This idempotency key was used for a request with another body; use a new key.", field="request_id"
+            "This idempotency key was used for a request with another body; use a new key.",
+            field="request_id",
         )
 
 
@@ -38,7 +39,9 @@ async def done_before(call: Call) -> list[Any]:
     rows = await call.tx.fetch(
         sa.select(c.entity, c.entity_id, c.version, c.ordinal, c.event_type, c.event, c.request_hash)
         .where(
-            c.actor == call.caller.actor, c.method == call.method, c.request_id == sa.literal(call.request_id, sa.Text)
+            c.actor == call.caller.actor,
+            c.method == call.method,
+            c.request_id == sa.literal(call.request_id, sa.Text),
         )
         .order_by(c.ordinal)
     )
@@ -66,5 +69,5 @@ async def replayed(call: Call, refusal: Refusal, rpc: Rpc, entities: Sequence[An
         kind = next(kind for kind in entities if kind.name == row["entity"])
         if await kind.store(call).find(row["entity_id"]) is None:
             raise NotFound("What this request made can no longer be seen by you.")
-        return resource
+        return resource  # type: ignore[no-any-return]  # the class is known only at run time
     raise refusal

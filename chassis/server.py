@@ -144,7 +144,7 @@ class RpcServer:
             started = time.perf_counter()
             parent = None
             try:
-                metadata = dict(context.invocation_metadata() or ())
+                metadata = _metadata(context)
                 parent = metadata.get("traceparent")
                 with _tracer.start_as_current_span(rpc.path, context=_remote(parent)):
                     response, trailing = await self._answer(rpc, method, request, metadata, context)
@@ -169,7 +169,7 @@ class RpcServer:
         rpc: Rpc,
         method: Callable[[Any, Call], Awaitable[Message]],
         request: Any,
-        metadata: dict[str, Any],
+        metadata: dict[str, str],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> tuple[Message, tuple[tuple[str, str], ...]]:
         caller = await self._caller(rpc, metadata)
@@ -204,10 +204,10 @@ class RpcServer:
             return response, ()
         except grpc.aio.AioRpcError as error:
             await call.tx.rollback()
-            refusal = refusal_of(error)
-            if refusal is None:
+            passed_on = refusal_of(error)
+            if passed_on is None:
                 raise
-            raise refusal from error
+            raise passed_on from error
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
                 asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:  # fmt: skip
             await call.tx.rollback()
@@ -230,7 +230,7 @@ class RpcServer:
             call = None
             parent = None
             try:
-                metadata = dict(context.invocation_metadata() or ())
+                metadata = _metadata(context)
                 parent = metadata.get("traceparent")
                 caller = await self._caller(rpc, metadata)
                 validation.check(request)
@@ -256,7 +256,7 @@ class RpcServer:
 
         return handle
 
-    async def _caller(self, rpc: Rpc, metadata: dict[str, Any]) -> Caller:
+    async def _caller(self, rpc: Rpc, metadata: dict[str, str]) -> Caller:
         authorization = metadata.get("authorization", "")
         if rpc.permission == PUBLIC and not authorization:
             return Caller(NOBODY, "nobody", None, frozenset(), Sight.OWN, self.clock.now())
@@ -267,7 +267,7 @@ class RpcServer:
             raise PermissionMissing(rpc.permission)
         return caller
 
-    async def _await_freshness(self, caller: Caller, metadata: dict[str, Any]) -> bool:
+    async def _await_freshness(self, caller: Caller, metadata: dict[str, str]) -> bool:
         if self.freshness is None or caller.tenant == NOBODY:
             return False
         if consistency := metadata.get("sfa-consistency"):
@@ -279,7 +279,7 @@ class RpcServer:
         rpc: Rpc,
         caller: Caller,
         request: Any,
-        metadata: dict[str, Any],
+        metadata: dict[str, str],
         deadline: float | None,
         degraded: bool,
     ) -> Call:
@@ -313,6 +313,10 @@ class RpcServer:
             "unforeseen error", service=self.service, rpc=rpc.name, trace_id=trace_id, exc_info=error
         )
         await context.abort(grpc.StatusCode.INTERNAL, f"Something went wrong on our side (trace {trace_id}).")
+
+
+def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 def _digest(request: Any) -> bytes:

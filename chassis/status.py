@@ -21,7 +21,12 @@ class RemoteRefusal(Refusal):
     """A refusal by another service, passed on as it came."""
 
     def __init__(
-        self, kind: Kind, sentence: str, reason: str, violations: tuple[FieldViolation, ...], facts: dict[str, str]
+        self,
+        kind: Kind,
+        sentence: str,
+        reason: str,
+        violations: tuple[FieldViolation, ...],
+        facts: dict[str, str],
     ) -> None:
         super().__init__(sentence, violations=violations, **facts)
         self.kind = kind  # type: ignore[misc]  # an instance of this class has the kind it came with
@@ -55,7 +60,8 @@ def refusal_of(error: grpc.RpcError) -> Refusal | None:
     kind = _KINDS.get(code)
     if kind is None:
         return None
-    reason, facts, violations = code.name, {}, ()
+    reason, facts = code.name, dict[str, str]()
+    violations: tuple[FieldViolation, ...] = ()
     status = rpc_status.from_call(error)
     for detail in status.details if status is not None else ():
         if detail.Is(ErrorInfo.DESCRIPTOR):

@@ -220,7 +220,9 @@ class EntityStore(Generic[E]):
         self.call = call
         self.tx = call.tx
         self._known: dict[UUID, tuple[Any, ...]] = {}
-        self._staged: dict[str, list[list[Any]]] = {}
+        self._staged: dict[tuple[int, str], list[list[Any]]] = {}
+        self._waves: dict[UUID, int] = {}
+        """How often each entity was staged since the last flush."""
 
     # Reading
 
@@ -407,7 +409,8 @@ class EntityStore(Generic[E]):
             if before is None
             else (sql.update_keys if keyed else sql.update)
         )
-        self._staged.setdefault(statement, []).append(arguments)
+        wave = self._waves[entity.id] = self._waves.get(entity.id, 0) + 1
+        self._staged.setdefault((wave, statement), []).append(arguments)
         self._known[entity.id] = kind.rows.values(entity)
         if ordinal is None:
             call.ordinal += 1
@@ -416,14 +419,14 @@ class EntityStore(Generic[E]):
     @contextmanager
     def row(self) -> Iterator[None]:
         """What is staged within is staged as a whole: a refusal takes it back."""
-        staged = {sql: len(rows) for sql, rows in self._staged.items()}
-        known = dict(self._known)
+        staged = {key: len(rows) for key, rows in self._staged.items()}
+        known, waves = dict(self._known), dict(self._waves)
         try:
             yield
         except Refusal:
-            for sql, rows in self._staged.items():
-                del rows[staged.get(sql, 0) :]
-            self._known = known
+            for key, rows in self._staged.items():
+                del rows[staged.get(key, 0) :]
+            self._known, self._waves = known, waves
             raise
 
     async def flush(self) -> None:
@@ -433,15 +436,16 @@ class EntityStore(Generic[E]):
             Conflict: an entity was written by somebody else since it was read.
             IdTaken, ExternalIdTaken: an id is in use; or a refusal that the type declares.
         """
-        staged, self._staged = {sql: rows for sql, rows in self._staged.items() if rows}, {}
+        staged = sorted(((key, rows) for key, rows in self._staged.items() if rows), key=lambda item: item[0])
+        self._staged, self._waves = {}, {}
         if not staged:
             return
         self.tx.wrote = True
         connection = await self.tx.connection()
+        sql = ""
         try:
-            # insertions first: an entity's first version comes before its second
-            for sql in sorted(staged, key=lambda sql: "row AS (INSERT" not in sql):
-                rows = staged[sql]
+            # wave by wave: an entity's first version comes before its second
+            for (_, sql), rows in staged:
                 if len(rows) == 1:
                     self.tx.position = int(await connection.fetchval(sql, *rows[0]))
                 else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sfa.opportunities.v1 import opportunities_pb2 as pb
@@ -113,7 +113,7 @@ NEW_FIELDS = {**FIELDS, "lead_id": lambda message: convert.uuid_of(message.lead_
 def version_to_proto(version: Version) -> pb.OpportunityVersion:
     """One version."""
     return pb.OpportunityVersion(
-        opportunity=version.resource,
+        opportunity=cast(pb.Opportunity, version.resource),
         event=version.event,
         changed_fields=version.changed_fields,
         actor=version.actor,

@@ -1,5 +1,6 @@
 """What an opportunity and a pipeline may do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -101,12 +102,13 @@ def test_winning_without_a_day_closes_today_whatever_was_expected() -> None:
 def test_what_is_closed_is_not_closed_or_moved_again(verb: str) -> None:
     opportunity = deal()
     opportunity.lose(LOST, "Price", NOW)
+    verbs: dict[str, Callable[[], object]] = {
+        "win": lambda: opportunity.win(WON, NOW),
+        "lose": lambda: opportunity.lose(LOST, "Price", NOW),
+        "move": lambda: opportunity.move(QUALIFICATION),
+    }
     with pytest.raises(OpportunityClosed):
-        {
-            "win": lambda: opportunity.win(WON, NOW),
-            "lose": lambda: opportunity.lose(LOST, "Price", NOW),
-            "move": lambda: opportunity.move(QUALIFICATION),
-        }[verb]()
+        verbs[verb]()
 
 
 def test_reopening_forgets_how_the_deal_was_closed() -> None:

@@ -229,10 +229,12 @@ async def test_writers_without_an_etag_are_all_served(service: Stack) -> None:
     deal = await stub.CreateOpportunity(create())
     await asyncio.gather(
         *(
-            stub.UpdateOpportunity(
-                pb.UpdateOpportunityRequest(id=deal.id, opportunity=pb.Opportunity(**{field: "x"}))
+            stub.UpdateOpportunity(pb.UpdateOpportunityRequest(id=deal.id, opportunity=change))
+            for change in (
+                pb.Opportunity(next_step="x"),
+                pb.Opportunity(description="x"),
+                pb.Opportunity(lost_reason="x"),
             )
-            for field in ("next_step", "description", "lost_reason")
         )
     )
     assert (await stub.GetOpportunity(pb.GetOpportunityRequest(id=deal.id))).etag == "4"
