@@ -1,8 +1,14 @@
 """What quotes ask of the opportunities service: the deal that a quote is made for."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import grpc
 from sfa.opportunities.v1 import opportunities_pb2 as pb
-from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceAsyncStub
+
+if TYPE_CHECKING:
+    from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceAsyncStub
 
 from chassis.errors import FailedPrecondition, NotFound
 

@@ -11,9 +11,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call
 from chassis.money import Money
-from chassis.store import EntityStore
+from chassis.store import Conflict, EntityStore
 from services.quotes.domain.orders import Order
-from services.quotes.domain.prices import STANDARD_NAME, PriceBook, PriceBookEntry, in_force
+from services.quotes.domain.prices import (
+    STANDARD_NAME,
+    PriceBook,
+    PriceBookEntry,
+    PriceBookNameTaken,
+    in_force,
+)
 from services.quotes.domain.products import Product
 from services.quotes.domain.quotes import Quote, QuoteState
 from services.quotes.tables import (
@@ -64,7 +70,10 @@ class PriceBookStore(EntityStore[PriceBook]):
             return self._load(row)
         book = PriceBook(name=STANDARD_NAME, is_standard=True)
         self.stage(book, book.create(), ordinal=ASIDE)
-        await self.flush()
+        try:
+            await self.flush()
+        except PriceBookNameTaken as refusal:  # somebody made it at this moment
+            raise Conflict from refusal
         return book
 
     async def named(self, id: UUID | str | None, field: str) -> PriceBook:

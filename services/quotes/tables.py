@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sfa.quotes.v1 import events_pb2
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, MetaData, Numeric, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, MetaData, Numeric, Table, Text, Uuid, false
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.columns import enumerated, listed, money_of
@@ -218,7 +218,7 @@ ORDER = EntityType(
     to_proto=orders_wire.order_to_proto,
     events=events_pb2,
     owner="owner_id",
-    is_open=lambda table: table.c.state == "none",  # an order stays with the rep who won it
+    is_open=lambda _: false(),  # an order stays with the rep who won it
     fields={
         "number": Field.of(orders.c.number, sortable=True),
         "quote_id": Field.of(orders.c.quote_id),
