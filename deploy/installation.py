@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final
+from typing import IO, Any, Final
 
+import psutil
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
@@ -33,6 +35,7 @@ from deploy.troubles import DataFolderInUse, DiskFull, FolderNotWritable, Secret
 from gateway.settings import GatewaySettings
 
 READERS: Final = ("gateway", "watcher")
+_PATIENCE: Final = 20.0
 
 
 class Installation:
@@ -57,16 +60,15 @@ class Installation:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / "lock").open("a+")
+            self._make_run_folder()
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull(folder) from error
             raise FolderNotWritable(folder, error.strerror or str(error)) from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _lock(lock):
                 lock.seek(0)
-                raise DataFolderInUse(folder, lock.read().strip()) from None
+                raise DataFolderInUse(folder, lock.read().strip())
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -75,6 +77,13 @@ class Installation:
             if self.postgres is not None and self.postgres.exists and not self.secrets.exists:
                 raise SecretsMissing(self.secrets.file)
             yield
+
+    def _make_run_folder(self) -> None:
+        run = self.settings.run
+        # Root's database server is another user, who has to get through to its socket.
+        run.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        if run.stat().st_uid != os.geteuid():
+            raise FolderNotWritable(run, "it belongs to somebody else")
 
     @property
     def is_held(self) -> bool:
@@ -198,3 +207,19 @@ class Installation:
         """Where the gateway is."""
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return f"http://{host}:{self.settings.port}"
+
+
+def _lock(file: IO[str]) -> bool:
+    """Takes the lock; waits for processes whose starter was killed, as they end by themselves soon."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            owner = file.read().strip()
+            if time.monotonic() > until or (owner.isdigit() and psutil.pid_exists(int(owner))):
+                return False
+            time.sleep(0.1)
+        else:
+            return True

@@ -58,3 +58,20 @@ class EngineFailed(Trouble):
 class EngineUnreachable(Trouble):
     def __init__(self, what: str, address: str, reason: str) -> None:
         super().__init__(f"{what} cannot be reached at {address}: {reason}")
+
+
+class MigrationFailed(Trouble):
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"The database of {service} could not be migrated: {reason}")
+
+
+class PartEnded(Trouble):
+    def __init__(self, name: str, log: Path) -> None:
+        super().__init__(f"{name} ended while the system was starting (see {log}).")
+
+
+class NotRunning(Trouble):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"Nothing is running on {folder}: start it with sfa up, or set SFA_DATA to where it runs."
+        )
