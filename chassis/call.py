@@ -97,6 +97,15 @@ class Call:
             raise EffectiveTimeInFuture
         return at
 
+    async def become(self, caller: Caller) -> None:
+        """Goes on as somebody else: whoever signs in is known only after their handle was looked up.
+
+        What was read before is let go; it must not have written.
+        """
+        await self.tx.rollback()
+        self.caller = caller
+        self.tx.tenant = caller.tenant
+
 
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 """The call that the running task answers; outgoing calls take token and deadline from it."""
