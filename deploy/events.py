@@ -79,7 +79,7 @@ class Selection:
             at = datetime.fromisoformat(self.since).astimezone()
         except ValueError:
             raise InstantUnreadable(self.since) from None
-        return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=at)  # type: ignore[arg-type]
+        return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=at)
 
 
 async def tail(installation: Installation, selection: Selection, follow: bool, show: Show) -> None:
@@ -93,10 +93,9 @@ async def tail(installation: Installation, selection: Selection, follow: bool, s
     url, user, password = installation.nats_credentials("watcher")
     client = Client()
     try:
-        credentials = {"user": user, "password": password} if user else {}
         await client.connect(
             url, inbox_prefix=f"_INBOX_{user}" if user else "_INBOX", allow_reconnect=False, connect_timeout=3,
-            error_cb=_overheard, **credentials,
+            error_cb=_overheard, user=user or None, password=password or None,
         )  # fmt: skip
     except (OSError, nats.errors.Error) as error:
         raise EngineUnreachable("NATS", url, str(error)) from error

@@ -74,7 +74,7 @@ class Installation:
             lock.flush()
             if shutil.disk_usage(folder).free < self.settings.min_free_megabytes * 1_000_000:
                 raise DiskFull(folder)
-            if self.postgres is not None and self.postgres.exists and not self.secrets.exists:
+            if (folder / "postgres" / "PG_VERSION").exists() and not self.secrets.exists:
                 raise SecretsMissing(self.secrets.file)
             yield
 
