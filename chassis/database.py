@@ -75,7 +75,9 @@ def _compile(statement: ClauseElement, cache_key: Any = None) -> SQLCompiler:
     compiled = statement.compile(dialect=_DIALECT, **({"cache_key": cache_key} if cache_key else {}))
     assert isinstance(compiled, SQLCompiler)
     if compiled.post_compile_params:
-        raise TypeError("IN with a list changes the SQL with its length: compare with any_() of an array instead")
+        raise TypeError(
+            "IN with a list changes the SQL with its length: compare with any_() of an array instead"
+        )
     return compiled
 
 
@@ -89,8 +91,9 @@ class Database:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self.pool = pool
         self.hints: list[Callable[[], None]] = []
-        self.due_hints: list[Callable[[], None]] = []
         """Called after each transaction that wrote changes has been committed: there is something to publish."""
+        self.due_hints: list[Callable[[], None]] = []
+        """Called after each transaction that scheduled work has been committed: some may be due."""
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = 5, name: str = "sfa") -> Database:
@@ -143,10 +146,15 @@ class Transaction:
     Used as `async with`, it commits at the end of the block.
     """
 
-    __slots__ = ("_after_commit", "_connection", "_due_hints", "_hints", "_pool", "position", "scheduled", "tenant", "wrote")
+    __slots__ = (
+        "_after_commit", "_connection", "_due_hints", "_hints", "_pool", "position", "scheduled", "tenant", "wrote",
+    )  # fmt: skip
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], tenant: UUID | None, hints: Sequence[Callable[[], None]] = (),
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        tenant: UUID | None,
+        hints: Sequence[Callable[[], None]] = (),
         due_hints: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._pool = pool
@@ -170,7 +178,12 @@ class Transaction:
         if self._connection is None:
             try:
                 connection = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
-            except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            except (
+                TimeoutError,
+                OSError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.CannotConnectNowError,
+            ) as error:
                 raise DatabaseUnavailable from error
             try:
                 await connection.execute(
@@ -198,18 +211,24 @@ class Transaction:
         row: asyncpg.Record | None = await (await self.connection()).fetchrow(sql, *arguments)
         return row
 
-    async def fetchval(self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None) -> Any:
+    async def fetchval(
+        self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
+    ) -> Any:
         """The first column of the first row, None where there is none."""
         row = await self.fetchrow(statement, params)
         return row[0] if row is not None else None
 
-    async def execute(self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None) -> None:
+    async def execute(
+        self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
+    ) -> None:
         """Executes a statement that writes."""
         sql, arguments = _bind(statement, params)
         self.wrote = True
         await (await self.connection()).fetch(sql, *arguments)
 
-    async def executemany(self, statement: ClauseElement | Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def executemany(
+        self, statement: ClauseElement | Prepared, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Executes a statement that writes once for each row, in one round trip."""
         if not rows:
             return
@@ -257,5 +276,3 @@ class Transaction:
             await self.commit()
         else:
             await self.rollback()
-
-

@@ -56,18 +56,33 @@ _AWAY: Final = (
 
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('sfa relay'))"
 _DEPTH: Final = "SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting"
-# Deletes what was acknowledged and reads what comes next, in one round trip: an equal share of each
-# tenant that waits, in the order written. Who writes a version has read the one before, committed, so
-# the versions of an entity come in order. The events of the tenant that the session is set to come
-# along.
-_TURN: Final = f"""
+# Deletes what was acknowledged and reads what comes next, in one round trip, in the order written: who
+# writes a version has read the one before, committed, so the versions of an entity come in order. The
+# events of the tenant that the session is set to come along, looked up row by row by the primary key,
+# whatever the planner believes of the tables (OFFSET 0).
+_TURN: Final = """
 WITH RECURSIVE gone AS (
     DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS done (tenant_id, seq)
     WHERE outbox.tenant_id = done.tenant_id AND outbox.seq = done.seq
-), horizon AS MATERIALIZED (
-    SELECT pg_snapshot_xmin(s)::text::bigint AS safe, pg_snapshot_xmax(s)::text::bigint AS next
-    FROM pg_current_snapshot() AS s
-), waiting (tenant_id) AS (
+), {batch}
+SELECT pg_snapshot_xmin(now)::text::bigint AS safe, pg_snapshot_xmax(now)::text::bigint AS next,
+       b.tenant_id, b.seq, b.entity, b.entity_id, b.version, b.traceparent,
+       b.position::text AS position, c.recorded_at, c.effective_at, c.actor, c.via, c.event_type, c.event
+FROM pg_current_snapshot() AS now LEFT JOIN batch b ON true LEFT JOIN LATERAL (
+    SELECT * FROM changes
+    WHERE b.tenant_id = current_setting('app.tenant')::uuid
+      AND changes.entity = b.entity AND changes.entity_id = b.entity_id AND changes.version = b.version
+    OFFSET 0
+) c ON true
+"""
+_FIRST: Final = _TURN.format(
+    batch=f"""batch AS (
+    SELECT * FROM outbox WHERE NOT seq = ANY($2) ORDER BY tenant_id, seq LIMIT {_BATCH}
+)"""
+)
+# Where that does not take everything: of each tenant that waits an equal share.
+_SHARED: Final = _TURN.format(
+    batch=f"""waiting (tenant_id) AS (
     (SELECT tenant_id FROM outbox WHERE NOT seq = ANY($2) ORDER BY tenant_id LIMIT 1)
     UNION ALL
     SELECT (SELECT o.tenant_id FROM outbox o WHERE o.tenant_id > w.tenant_id AND NOT o.seq = ANY($2)
@@ -81,18 +96,15 @@ WITH RECURSIVE gone AS (
         WHERE outbox.tenant_id = w.tenant_id AND NOT outbox.seq = ANY($2)
         ORDER BY outbox.seq LIMIT (SELECT most FROM share)
     ) o WHERE w.tenant_id IS NOT NULL
+)"""
 )
-SELECT h.safe, h.next, s.most, b.tenant_id, b.seq, b.entity, b.entity_id, b.version, b.traceparent,
-       b.position::text AS position, c.recorded_at, c.effective_at, c.actor, c.via, c.event_type, c.event
-FROM horizon h CROSS JOIN share s LEFT JOIN batch b ON true
-LEFT JOIN changes c ON c.tenant_id = b.tenant_id AND c.entity = b.entity AND c.entity_id = b.entity_id
-                   AND c.version = b.version
-ORDER BY b.seq
-"""
 _EVENTS: Final = """
 SELECT b.seq, c.recorded_at, c.effective_at, c.actor, c.via, c.event_type, c.event
 FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::bigint[]) AS b (seq, entity, entity_id, version)
-JOIN changes c ON c.entity = b.entity AND c.entity_id = b.entity_id AND c.version = b.version
+CROSS JOIN LATERAL (
+    SELECT * FROM changes
+    WHERE changes.entity = b.entity AND changes.entity_id = b.entity_id AND changes.version = b.version OFFSET 0
+) c
 """
 
 Row = dict[str, Any]
@@ -188,8 +200,10 @@ class _Turn:
     """What one read found."""
 
     rows: list[Row]
-    full: set[UUID]
+    full: frozenset[UUID]
     """Tenants of which more may be waiting than was read."""
+    unknown: bool
+    """Whether there may be more of any tenant."""
     safe: int
     """Every transaction with a lower number has ended."""
 
@@ -214,6 +228,8 @@ class _Session:
         self.incarnation = incarnation
         self.sequence = sequence
         self.tenant = UUID(_NOBODY)
+        self.sharing = False
+        """Whether tenants take turns."""
         self.done: list[Row] = []
         """Acknowledged, and not deleted yet."""
         self.samples: list[tuple[datetime, int]] = []
@@ -242,25 +258,29 @@ class _Session:
             failures = 0
             if self.relay.is_stopping and not turn.rows:
                 return
-            if not turn.full and not self.relay.is_stopping:
+            if not self.sharing and not self.relay.is_stopping:
                 await self.relay.rest(_DELETE_SECONDS if self.done else _POLL_SECONDS)
 
     async def _read(self) -> _Turn:
         at = self.relay.clock.now()
         done, self.done = self.done, []
-        records = await self.connection.fetch(
-            _TURN, [row["tenant_id"] for row in done], [row["seq"] for row in done]
-        )
-        safe, next_number, most = records[0]["safe"], records[0]["next"], records[0]["most"]
+        gone = [row["tenant_id"] for row in done], [row["seq"] for row in done]
+        records = await self.connection.fetch(_SHARED if self.sharing else _FIRST, *gone)
+        safe, next_number = records[0]["safe"], records[0]["next"]
         if not self.samples or self.samples[-1][1] < next_number:
             self.samples.append((at, next_number))
         rows = [dict(record) for record in records if record["seq"] is not None]
+        if any(row["event"] is None for row in rows):
+            for tenant in {row["tenant_id"] for row in rows}:
+                await self._complete(
+                    tenant, [r for r in rows if r["event"] is None and r["tenant_id"] == tenant]
+                )
         tally = Tally(row["tenant_id"] for row in rows)
-        for tenant in tally:
-            await self._complete(
-                tenant, [row for row in rows if row["event"] is None and row["tenant_id"] == tenant]
-            )
-        return _Turn(rows, {tenant for tenant, number in tally.items() if number >= most}, safe)
+        most = _BATCH // len(tally) if self.sharing and tally else _BATCH
+        full = frozenset(tenant for tenant, number in tally.items() if number >= max(1, most))
+        unknown = not self.sharing and len(rows) >= _BATCH
+        self.sharing = unknown or bool(full)
+        return _Turn(rows, full, unknown, safe)
 
     async def _complete(self, tenant: UUID, rows: list[Row]) -> None:
         """Reads the events of another tenant than the session was set to."""
@@ -326,8 +346,9 @@ class _Session:
 
     def _advance(self, turn: _Turn, failed: list[Row]) -> None:
         """Moves the mark: of a tenant of which something waits it stays where it was."""
-        before = self.mark
-        time = before.time
+        if turn.unknown:
+            return
+        before, time = self.mark, self.mark.time
         while self.samples and self.samples[0][1] <= turn.safe:
             time = self.samples.pop(0)[0] - _STAMPING
         self.mark = Mark(max(turn.safe, before.position), time)
@@ -348,7 +369,7 @@ class _Session:
         oldest = min((row["recorded_at"] for row in failed if row["recorded_at"]), default=None)
         age = (self.relay.clock.now() - oldest).total_seconds() if oldest else 0.0
         LAG.labels(self.service).set(max(age, 0.0))
-        depth = await self.connection.fetchval(_DEPTH) - len(self.done) if turn.full or failed else 0
+        depth = await self.connection.fetchval(_DEPTH) - len(self.done) if self.sharing or failed else 0
         DEPTH.labels(self.service).set(depth)
 
     async def _until_connected(self) -> None:
@@ -370,6 +391,7 @@ async def _connect(url: str, service: str) -> Any:
             "statement_timeout": "20s",
             "idle_in_transaction_session_timeout": "15s",
             "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
             "synchronous_commit": "off",  # a deletion that is lost publishes again, which does no harm
             "app.tenant": _NOBODY,
         },
