@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from deploy.importing.command import import_
 from deploy.settings import Processes, Settings
 from deploy.topology import GATEWAY, SERVICES
 from deploy.troubles import Trouble
@@ -30,6 +31,7 @@ events = typer.Typer(
     help="What happened: events as they pass, and those that could not be applied.", no_args_is_help=True
 )
 app.add_typer(events, name="events")
+app.command("import")(import_)
 
 console = Console()
 complaints = Console(stderr=True)

@@ -1,6 +1,6 @@
 """What became of each row, kept on disk as it happens: an import that was cut off goes on where it stood.
 
-The journal is a file of JSON lines: first what is imported, then one line for each part of it that
+The journal is a file of JSON lines beside the results: first what is imported, then one line for each part of it that
 the server has answered. A line that was being written when the power went is passed over.
 """
 
@@ -44,11 +44,14 @@ class Journal:
     an import that was finished, is begun anew.
     """
 
-    def __init__(self, folder: Path, subject: dict[str, Any], *, resume: bool = True) -> None:
+    def __init__(
+        self, folder: Path, subject: dict[str, Any], *, name: str = "results", resume: bool = True
+    ) -> None:
         self.folder = folder
+        self.name = name
         self.run = uuid4().hex
         self.parts: dict[tuple[str, int], list[Result]] = {}
-        self._file = self._locked(folder / "journal.jsonl")
+        self._file = self._locked(folder / f"{name}.jsonl")
         earlier = self._earlier(subject) if resume else None
         self.resumed = earlier is not None
         if earlier is None:
@@ -72,9 +75,9 @@ class Journal:
         """Lets the folder go."""
         self._file.close()
 
-    def write_results(self, order: Iterable[str], name: str = "results.csv") -> Path:
+    def write_results(self, order: Iterable[str]) -> Path:
         """One line for each row, entity by entity in the order given, rows as they stand in the files."""
-        path = self.folder / name
+        path = self.folder / f"{self.name}.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(Result.__slots__)

@@ -149,10 +149,7 @@ class Import:
             if done is None:
                 sent = await self._send(plan, records, f"import-{self._journal.run}-{number}-{part}")
                 done = sorted((*results, *sent), key=lambda result: (result.file, result.line))
-                if not self._dry_run:
-                    self._journal.add(plan.name, part, done)
-                else:
-                    self._journal.parts[plan.name, part] = done
+                self._journal.add(plan.name, part, done)
             self._learn(plan, records, done)
         finally:
             self._places.release()

@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from deploy.importing.client import Api, SignIn, batches
-from deploy.importing.command import Silence
 from deploy.importing.journal import Journal
 from deploy.importing.mapping import load
 from deploy.importing.records import plans
 from deploy.importing.run import Import, Summary
+from deploy.importing.session import Silence
 from deploy.importing.troubles import ImportTrouble, ServerRefused
 from tests.importing.bulk_api import Answer, BulkApi, problem
 
@@ -55,7 +55,12 @@ class World:
         async with Api("http://sfa", sign_in, patience=2, transport=httpx.MockTransport(self.server)) as api:
             await api.get("/v1/me")
             files = {table.path.name: table.digest for plan in ordered for table in plan.tables}
-            journal = Journal(self.folder / "state", {"files": files}, resume=resume)
+            journal = Journal(
+                self.folder / "state",
+                {"files": files},
+                name="dry-run" if dry_run else "results",
+                resume=resume,
+            )
             try:
                 summary = await Import(mapping, ordered, api, journal, Silence(), dry_run=dry_run).run()
                 journal.finish()
@@ -178,7 +183,7 @@ async def test_goes_on_where_it_was_cut_off(world: World) -> None:
     with pytest.raises(ServerRefused, match=r"deals: the server refuses the request: Maintenance\."):
         await world.run()
     before = list(world.server.keys)
-    with (world.folder / "state" / "journal.jsonl").open("ab") as journal:
+    with (world.folder / "state" / "results.jsonl").open("ab") as journal:
         journal.write(b'{"entity": "deals", "part": 2, "resu')  # the power went in the middle of a line
     world.server.trouble = lambda _: None
     summary = await world.run()
