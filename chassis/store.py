@@ -429,6 +429,10 @@ class EntityStore(Generic[E]):
             self._known, self._waves = known, waves
             raise
 
+    def staged_arguments(self) -> list[list[Any]]:
+        """The arguments of all statements that were staged and not flushed, in order."""
+        return [arguments for _, rows in sorted(self._staged.items()) for arguments in rows]
+
     async def flush(self) -> None:
         """Writes what was staged.
 

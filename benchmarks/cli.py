@@ -1,0 +1,91 @@
+"""`sfa bench`: starts a system of its own, drives it from outside, prints what everything costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+
+
+def bench(
+    scale: Annotated[float, typer.Option(help="How many requests, as a share of the usual number.")] = 1.0,
+    processes: Annotated[str, typer.Option(help="one or each: whether the services share a process.")] = "",
+    maven: Annotated[Path | None, typer.Option(help="The Maven CRM folder, to import it too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Measure speed: requests/s, latency, CPU of all processes per request, beside the floor."""
+    import uvloop
+
+    rows = uvloop.run(_measure(scale, processes or None, maven))
+    if as_json:
+        console.print_json(json.dumps(rows))
+    else:
+        console.print(_table(rows))
+        console.print(
+            f"[dim]{platform.processor() or platform.machine()}, Python {platform.python_version()}[/]"
+        )
+    if any(row["met"] is False for row in rows):
+        raise typer.Exit(1)
+
+
+async def _measure(scale: float, processes: str | None, maven: Path | None) -> list[dict[str, Any]]:
+    from benchmarks import importing, operations
+    from benchmarks.system import system
+
+    def many(count: int) -> int:
+        return max(20, int(count * scale))
+
+    rows: list[dict[str, Any]] = []
+    async with system(processes) as running:
+        rows.append(_figure("start on an existing database", running.start_seconds, "s", 4))
+        await asyncio.sleep(2)  # idle
+        rows.append(_figure("memory (PSS), idle", running.tree.pss_bytes() / 1e6, "MB", 900))
+        async with operations.floor(running) as least:
+            for operation in (operations.create, operations.get, operations.list_50):
+                rows.append(_row(await operation(running, least, many(1000))))
+        rows.append(_row(await operations.move(running, many(1000))))
+        rows.append(_row(await operations.convert(running, many(100))))
+        rows.append(_row(await operations.bulk(running, max(4, int(20 * scale)))))
+        rows.append(_row(await operations.freshness(running, 200, max(3.0, 15 * scale))))
+        if maven is not None:
+            rows.append(_figure("import of the Maven folder", await importing.maven(running, maven), "s", 20))
+    return rows
+
+
+def _figure(name: str, value: float, unit: str, most: float) -> dict[str, Any]:
+    return {"name": name, "value": f"{value:.1f} {unit}", "target": f"< {most} {unit}", "met": value < most}
+
+
+def _row(result: Any) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "per_second": round(result.load.per_second, 1),
+        "p50_ms": round(result.load.quantile(0.5) * 1000, 2),
+        "p99_ms": round(result.load.quantile(0.99) * 1000, 2),
+        "cpu_ms": round(result.cpu, 3),
+        "floor_ms": None if result.floor is None else round(result.floor, 3),
+        "ratio": None if result.ratio is None else round(result.ratio, 2),
+        "target": result.target,
+        "met": result.met,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("operation", "per s", "p50 ms", "p99 ms", "CPU ms", "floor ms", "× floor", "target", "")
+    for row in rows:
+        if "value" in row:
+            cells = ["", "", "", row["value"], "", ""]
+        else:
+            names = ("per_second", "p50_ms", "p99_ms", "cpu_ms", "floor_ms", "ratio")
+            cells = ["" if row[name] is None else str(row[name]) for name in names]
+        mark = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[row["met"]]
+        table.add_row(row["name"], *cells, row["target"], mark)
+    return table
