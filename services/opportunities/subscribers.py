@@ -1,6 +1,7 @@
 """What this service does when something happens elsewhere: one function for each matter."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sfa.identity.v1 import events_pb2 as identity
@@ -11,7 +12,7 @@ from chassis.call import Call
 from chassis.convert import datetime_of
 from chassis.subscriptions import Received, Subscriptions, by_way_of
 from services.opportunities import wire
-from services.opportunities.domain import Acceptance, PrimaryQuote, QuoteSettings, State
+from services.opportunities.domain import Acceptance, Opportunity, PrimaryQuote, QuoteSettings, State
 from services.opportunities.store import OpportunityStore, PipelineStore, QuoteSettingsStore, StageBook
 
 subscriptions = Subscriptions()
@@ -43,6 +44,21 @@ async def quote_changed(events: Sequence[Received], call: Call) -> None:
             await _accept(event, by_way_of(call, event), settings)
 
 
+@subscriptions.on(quotes.QuoteRejected, quotes.QuoteExpired, quotes.QuoteCancelled, quotes.QuoteDeleted)
+async def quote_ended(events: Sequence[Received], call: Call) -> None:
+    """What a quote has set stays; what it proposes falls with it."""
+    for event in events:
+        quote = event.message.quote
+        store = OpportunityStore(by_way_of(call, event))
+        deal = await store.find(UUID(quote.opportunity_id))
+        if deal is None or deal.deleted_at is not None:
+            continue
+        deleted = isinstance(event.message, quotes.QuoteDeleted)
+        updated = deal.release(UUID(quote.id), event.version, deleted=deleted)
+        if updated is not None:
+            await store.save(deal, updated, _effective(event, deal))
+
+
 async def _follow(event: Received, call: Call, settings: QuoteSettings) -> None:
     quote = event.message.quote
     store = OpportunityStore(call)
@@ -52,7 +68,7 @@ async def _follow(event: Received, call: Call, settings: QuoteSettings) -> None:
     sets = settings.primary_quote is PrimaryQuote.SETS_AMOUNT
     updated = deal.follow(wire.proposal_of(quote), datetime_of(quote.primary_time), sets=sets)
     if updated is not None:
-        await store.save(deal, updated)
+        await store.save(deal, updated, _effective(event, deal))
 
 
 async def _accept(event: Received, call: Call, settings: QuoteSettings) -> None:
@@ -67,7 +83,14 @@ async def _accept(event: Received, call: Call, settings: QuoteSettings) -> None:
         return
     pipeline = StageBook(await PipelineStore(call).all()).of(deal)
     if settings.acceptance is Acceptance.WINS:
-        at = datetime_of(quote.accept_time)
-        await store.save(deal, deal.win(pipeline.first(State.WON), at, amount=wire.proposal_of(quote).amount))
-    elif any(stage.id == settings.acceptance_stage_id for stage in pipeline.stages):
-        await store.save(deal, deal.move(pipeline.stage(UUID(str(settings.acceptance_stage_id)))))
+        won = deal.win(pipeline.first(State.WON), datetime_of(quote.accept_time))
+        await store.save(deal, won, _effective(event, deal))
+        return
+    for stage in pipeline.stages:
+        if stage.id == settings.acceptance_stage_id and stage.kind is State.OPEN:
+            await store.save(deal, deal.move(stage), _effective(event, deal))
+
+
+def _effective(event: Received, deal: Opportunity) -> datetime:
+    """When it became true for the deal: with the quote, but never before what the deal says already."""
+    return max(event.effective_at, deal.effective_at or event.effective_at)

@@ -113,7 +113,7 @@ NEW_FIELDS = {**FIELDS, "lead_id": lambda message: convert.uuid_of(message.lead_
 def version_to_proto(version: Version) -> pb.OpportunityVersion:
     """One version."""
     return pb.OpportunityVersion(
-        opportunity=cast(pb.Opportunity, version.resource),
+        opportunity=cast("pb.Opportunity", version.resource),
         event=version.event,
         changed_fields=version.changed_fields,
         actor=version.actor,
@@ -192,7 +192,8 @@ def proposal_of(quote: Quote) -> QuoteProposal:
     for line in quote.lines:
         quantity = Decimal(line.quantity)
         price = convert.money_of(line.total, "total")
-        unit = Money(round(price.amount / quantity, 6) if quantity else price.amount, price.currency)
+        # nine decimals are what a unit price can carry: the lines add up again to the cent
+        unit = Money(round(price.amount / quantity, 9) if quantity else price.amount, price.currency)
         lines.append(LineItem(UUID(line.product_id), quantity, unit))
     amount = convert.money_of(quote.total, "total")
     return QuoteProposal(UUID(quote.id), int(quote.etag), amount, tuple(lines))

@@ -269,7 +269,8 @@ class Opportunity(Entity):
     ) -> OpportunityUpdated | None:
         """Takes over what its primary quote says, or keeps it as a proposal; None where that is old news.
 
-        `primary_at` is when the quote became the primary one: of two, the later one counts.
+        `primary_at` is when the quote became the primary one: of two, the later one counts. A quote
+        without lines says nothing yet.
         """
         if self.state is not State.OPEN:
             return None
@@ -281,17 +282,32 @@ class Opportunity(Entity):
         self.primary_quote_id, self.primary_quote_at = proposal.quote_id, primary_at
         self.primary_quote_version = proposal.version
         self.quote_proposal = None
+        if not proposal.line_items:
+            return OpportunityUpdated()
         if sets:
             self.amount, self.line_items = proposal.amount, proposal.line_items
         elif (proposal.amount, proposal.line_items) != (self.amount, self.line_items):
             self.quote_proposal = proposal
         return OpportunityUpdated()
 
+    def release(self, quote_id: UUID, version: int, *, deleted: bool) -> OpportunityUpdated | None:
+        """Its primary quote has come to nothing: what it set stays, what it proposes does not.
+
+        None where the quote is not the primary one, or where this is old news.
+        """
+        if quote_id != self.primary_quote_id or version <= self.primary_quote_version:
+            return None
+        self.primary_quote_version = version
+        self.quote_proposal = None
+        if deleted:
+            self.primary_quote_id = None
+        return OpportunityUpdated()
+
     def confirm_quote(self, quote_id: UUID | None) -> OpportunityUpdated:
-        """Takes over what its primary quote proposes.
+        """Takes over what its primary quote proposes, also where its acceptance has won the deal.
 
         Raises:
-            OpportunityClosed: it is not open.
+            OpportunityClosed: it is lost.
             NothingProposed: there is no proposal of that quote.
         """
         proposal = self._proposal(quote_id)
@@ -319,7 +335,7 @@ class Opportunity(Entity):
         return OpportunityUndeleted()
 
     def _proposal(self, quote_id: UUID | None) -> QuoteProposal:
-        if self.state is not State.OPEN:
+        if self.state is State.LOST:
             raise OpportunityClosed(self.state)
         proposal = self.quote_proposal
         if proposal is None or quote_id not in (None, proposal.quote_id):
