@@ -188,6 +188,11 @@ class Stack:
                 consumers = await management.consumers_info(stream_of(source))
             except NotFoundError:
                 return False  # its relay has not made it yet
+            listeners = {
+                name for name, each in self.services.items() if source in each.service.subscriptions.sources
+            }
+            if not listeners <= {each.name for each in consumers}:
+                return False  # somebody who listens has not begun to
             if any(
                 each.name in self.services and (each.num_pending or each.num_ack_pending)
                 for each in consumers
