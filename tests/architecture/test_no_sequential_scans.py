@@ -11,9 +11,10 @@ import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from sqlalchemy.sql.elements import ClauseElement
 
 from chassis.contract import PUBLIC, Rpc, rpcs
-from chassis.database import ClauseElement, Prepared, Transaction, _bind
+from chassis.database import Prepared, Transaction, _bind
 from chassis.ids import new_id
 from chassis.store import EntityType
 from deploy.topology import SERVICES
