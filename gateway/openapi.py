@@ -1,0 +1,1 @@
+def document(contract, routes, settings): return {}
