@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from deploy.forecast_cli import forecast
 from deploy.importing.command import import_
 from deploy.settings import Processes, Settings
 from deploy.topology import GATEWAY, SERVICES
@@ -32,6 +33,7 @@ events = typer.Typer(
 )
 app.add_typer(events, name="events")
 app.command("import")(import_)
+app.command()(forecast)
 
 console = Console()
 complaints = Console(stderr=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -110,6 +110,32 @@ class Api:
             token = page.get("nextPageToken") or ""
             if not token:
                 return found
+
+    async def events(self, path: str, **parameters: Any) -> AsyncIterator[Any]:
+        """The messages of a server stream (Server-Sent Events), until it ends."""
+        headers = {
+            "authorization": f"Bearer {await self._access_token()}", "accept": "text/event-stream",
+        }  # fmt: skip
+        timeout = httpx.Timeout(None, connect=5)
+        try:
+            async with self._http.stream(
+                "GET", path, params=parameters, headers=headers, timeout=timeout
+            ) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise _problem(answer)
+                kind = ""
+                async for line in answer.aiter_lines():
+                    name, _, value = line.partition(": ")
+                    kind = value if name == "event" else kind
+                    if name == "data" and kind == "problem":
+                        return
+                    if name == "data":
+                        yield orjson.loads(value)
+        except httpx.ConnectError as error:
+            raise ServerRefused(f"{self._http.base_url} cannot be reached ({type(error).__name__})") from None
+        except httpx.TransportError:
+            return  # cut off: the caller goes on from the last cursor
 
     async def _call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = await self._patiently(method, path, **arguments)

@@ -217,7 +217,10 @@ def period_to_proto(period: Period) -> pb.ForecastPeriod:
 
 def _set_sum(target: pb.Sum, value: Sum, currency: str) -> None:
     target.deals = value.deals
-    convert.set_money(target.amount, Money(value.amount, currency))
+    if value.amount:
+        convert.set_money(target.amount, Money(value.amount, currency))
+    else:
+        target.amount.currency_code = currency
 
 
 def figures_to_proto(figures: Figures, currency: str) -> pb.Figures:

@@ -25,7 +25,7 @@ from sfa.quotes.v1 import events_pb2 as quotes
 
 from chassis import envelope
 from chassis.broker import Broker
-from chassis.convert import date_to_proto, timestamp
+from chassis.convert import date_to_proto, money_of, set_timestamp
 from chassis.history import resource_of
 from chassis.positions import Mark, Published, published_subject
 from tests.engines import PASSWORD
@@ -107,7 +107,7 @@ class Company:
         line.id = str(uuid5(self.stack.tenant, f"{name} reports to {manager}"))
         line.user_id, line.manager_id = self.id(name), self.id(manager)
         if until is not None:
-            line.end_time.CopyFrom(timestamp(until))
+            set_timestamp(line.end_time, until)
         await self.say(event)
 
     async def territory(self, name: str, parent: str = "", *covered_by: str) -> None:
@@ -253,4 +253,4 @@ def day_of(day: date) -> Date:
 
 
 def value(amount: Money) -> Decimal:
-    return amount.units + Decimal(amount.nanos) / 10**9
+    return money_of(amount, "amount").amount

@@ -44,7 +44,8 @@ async def test_categories_stand_alone_and_add_up_cumulatively(company: Company) 
     assert [value(each.amount) for each in (alone.closed, alone.commit, alone.best_case, alone.pipeline)] == [
         Decimal("900.50"), 200, Decimal("40.10"), 10,
     ]  # fmt: skip
-    assert (alone.omitted.deals, value(figures.lost.amount), figures.deals) == (1, 7, 5)
+    assert (alone.omitted.deals, figures.lost.deals, figures.deals) == (1, 1, 5)
+    assert value(figures.lost.amount) == 7
     assert value(cumulative.commit.amount) == Decimal("1100.50")
     assert value(cumulative.best_case.amount) == Decimal("1140.60")
     assert (value(cumulative.pipeline.amount), cumulative.pipeline.deals) == (Decimal("1150.60"), 4)
@@ -194,7 +195,8 @@ async def test_editing_a_pipeline_moves_figures_at_once(company: Company) -> Non
     )
     await company.settled()
     figures = (await company.ask("2030-06")).figures()
-    assert (value(figures.alone.commit.amount), value(figures.weighted)) == (100, 80)
+    assert value(figures.alone.commit.amount) == 100
+    assert value(figures.weighted) == 80
 
 
 async def test_a_deleted_deal_counts_no_more_and_a_restored_one_again(company: Company) -> None:

@@ -145,16 +145,13 @@ class Figures:
         """Everything but omitted."""
         return self.best_case_cumulative + self.pipeline
 
-    def of(self, category: Category) -> Sum:
+    def of(self, category: int) -> Sum:
         """One category alone."""
-        by_category = {
-            Category.OMITTED: self.omitted,
-            Category.PIPELINE: self.pipeline,
-            Category.BEST_CASE: self.best_case,
-            Category.COMMIT: self.commit,
-            Category.CLOSED: self.closed,
-        }
-        return by_category[category]
+        counted: Sum = getattr(self, _NAMES[category])
+        return counted
+
+
+_NAMES: Final[dict[int, str]] = {category: category.name.lower() for category in Category}
 
 
 def category_of(deal: Deal, stage: Stage | None) -> Category:

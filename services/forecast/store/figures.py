@@ -20,7 +20,6 @@ from chassis.money import minor_unit
 from services.forecast.domain.currencies import FACTOR_DIGITS
 from services.forecast.domain.figures import NONE, PERCENT, Category, Figures, State, Sum
 from services.forecast.domain.periods import Period
-from services.forecast.domain.trees import ALL
 from services.forecast.tables import converting_leads, deals, exchange_rates, stages
 
 _DEAL = deals.c
@@ -107,20 +106,20 @@ class FigureStore:
 
     async def by_owner(self, selection: Selection) -> dict[str, dict[str, Figures]]:
         """Figures by owner, then period; deals without an owner are under `none`."""
-        return await self._figures(selection, _text(_DEAL.owner_id))
+        return await self._figures(selection, _DEAL.owner_id)
 
     async def by_product(self, selection: Selection) -> dict[str, dict[str, Figures]]:
         """Figures by product, then period; deals without one are under `none`."""
         part = _parts()
-        return await self._figures(selection, _text(part.c.product_id), part)
+        return await self._figures(selection, part.c.product_id, part)
 
     async def in_all(self, selection: Selection) -> dict[str, Figures]:
         """Figures of all deals by period, each deal counted once."""
-        return (await self._figures(selection, sa.literal(ALL, sa.Text))).get(ALL, {})
+        return (await self._figures(selection, _NOTHING)).get(NONE, {})
 
     async def lacking(self, selection: Selection) -> list[Lacking]:
         """The rates that are missing."""
-        one = self._valued(selection, sa.literal(ALL, sa.Text)).c
+        one = self._valued(selection, _NOTHING).c
         statement = (
             sa.select(one.currency, one.day, sa.func.count(sa.distinct(one.id)))
             .where(one.amount.is_not(None), one.converted.is_(None))
@@ -132,14 +131,15 @@ class FigureStore:
     async def page(self, selection: Selection, choice: Choice, limit: int) -> list[DealRow]:
         """Deals in order of their ids."""
         part = _parts() if choice.product is not None else None
-        node = _text(part.c.product_id) if part is not None else sa.literal(ALL, sa.Text)
+        node = part.c.product_id if part is not None else _NOTHING
         one = self._valued(selection, node, part, choice).c
         statement = sa.select(
             one.id, one.version, one.name, one.owner_id, one.account_id, one.stage_id, one.state, one.category,
             one.probability, one.closes_on, one.overdue, one.amount, one.currency, one.converted, one.weighted,
         )  # fmt: skip
         if choice.product is not None:
-            statement = statement.where(one.node == choice.product)
+            wanted = UUID(choice.product) if choice.product != NONE else None
+            statement = statement.where(one.node.is_not_distinct_from(sa.literal(wanted, sa.Uuid)))
         if choice.category:
             statement = statement.where(one.category == choice.category)
         if choice.overdue:
@@ -147,7 +147,7 @@ class FigureStore:
         return [DealRow(*row) for row in await self.tx.fetch(statement.order_by(one.id).limit(limit))]
 
     async def _figures(
-        self, selection: Selection, node: sa.ColumnElement[str], part: Any = None
+        self, selection: Selection, node: sa.ColumnElement[UUID], part: Any = None
     ) -> dict[str, dict[str, Figures]]:
         one = self._valued(selection, node, part).c
         missing = sa.func.count().filter(one.amount.is_not(None), one.converted.is_(None))
@@ -156,10 +156,14 @@ class FigureStore:
         statement = sa.select(
             *kind, sa.func.count(), sa.func.sum(one.converted), sa.func.sum(one.weighted), unpriced, missing
         ).group_by(*kind)
+        periods = [period.id for period in selection.periods]
         cells: dict[str, dict[str, Figures]] = {}
         for row in await self.tx.fetch(statement):
-            node_id, period, category, state, overdue, count, amount, weighted, without, unconverted = row
-            figures = cells.setdefault(node_id, {}).setdefault(period, Figures())
+            id, place, category, state, overdue, count, amount, weighted, without, unconverted = row
+            of_node = cells.setdefault(str(id) if id else NONE, {})
+            figures = of_node.get(periods[place - 1])
+            if figures is None:
+                figures = of_node[periods[place - 1]] = Figures()
             added = Sum(amount or _ZERO, count)
             counted = figures.of(category)
             counted += added
@@ -167,7 +171,8 @@ class FigureStore:
                 figures.overdue += added
             if state == State.LOST:
                 figures.lost += added
-            figures.weighted += weighted or _ZERO
+            if weighted:
+                figures.weighted += weighted
             figures.unpriced += without
             figures.unconverted += unconverted
         return cells
@@ -175,7 +180,7 @@ class FigureStore:
     def _valued(
         self,
         selection: Selection,
-        node: sa.ColumnElement[str],
+        node: sa.ColumnElement[UUID],
         part: Any = None,
         choice: Choice | None = None,
     ) -> sa.Subquery:
@@ -206,7 +211,7 @@ class FigureStore:
         )
 
     def _counted(
-        self, selection: Selection, node: sa.ColumnElement[str], part: Any, choice: Choice | None
+        self, selection: Selection, node: sa.ColumnElement[UUID], part: Any, choice: Choice | None
     ) -> sa.Subquery:
         """The deals, or their parts, with how each counts and the factor that it is converted by."""
         today = sa.literal(selection.today, sa.Date)
@@ -214,7 +219,7 @@ class FigureStore:
         day = sa.case((sa.or_(_IS_OPEN, _DEAL.closes_on == date.max), today), else_=_DEAL.closes_on)
         columns = [
             node.label("node"),
-            period.c.period.label("period"),
+            period.c.place.label("period"),
             _CATEGORY.label("category"),
             sa.func.coalesce(stages.c.probability, 0).label("probability"),
             sa.and_(_IS_OPEN, _DEAL.closes_on < today).label("overdue"),
@@ -261,10 +266,6 @@ def _among(owners: Collection[UUID]) -> sa.ColumnElement[bool]:
     return _DEAL.owner_id == sa.any_(sa.literal(list(owners), sa.ARRAY(sa.Uuid)))
 
 
-def _text(id: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    return sa.func.coalesce(sa.cast(id, sa.Text), NONE)
-
-
 def _parts() -> Any:
     """A deal's products, numbered; as a part of FROM it belongs to the deal before it."""
     products = sa.func.unnest(_DEAL.product_ids).table_valued(
@@ -274,15 +275,15 @@ def _parts() -> Any:
 
 
 def _periods(periods: Sequence[Period]) -> Any:
-    """The periods as a table; `undated` lies at infinity, as the deals in it do."""
-    columns = sa.column("period", sa.Text), sa.column("first", sa.Date), sa.column("last", sa.Date)
+    """The periods as a table, numbered; `undated` lies at infinity, as the deals in it do."""
     return (
         sa.func.unnest(
-            sa.literal([period.id for period in periods], sa.ARRAY(sa.Text)),
             sa.literal([period.start or date.max for period in periods], sa.ARRAY(sa.Date)),
             sa.literal([period.end or date.max for period in periods], sa.ARRAY(sa.Date)),
         )
-        .table_valued(*columns, name="period")
+        .table_valued(
+            sa.column("first", sa.Date), sa.column("last", sa.Date), with_ordinality="place", name="period"
+        )
         .render_derived()
     )
 
@@ -324,5 +325,6 @@ def _latest(
 
 
 _ZERO = Decimal(0)
+_NOTHING = sa.cast(sa.null(), sa.Uuid)
 _ONE = sa.cast(sa.literal_column("1"), sa.Numeric)
 _IDENTITY = ("id", "version", "name", "owner_id", "account_id", "stage_id", "state", "closes_on", "currency")
