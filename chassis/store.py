@@ -186,9 +186,12 @@ class _WriteSql:
             f" VALUES (current_setting('app.tenant')::uuid, '{entity}', {place['id']}, {place['version']}, {trace})"
             " RETURNING position"
         )
+        # The first condition holds or not before any row is looked at: without it every new entity's key
+        # would be paid for by a scan of all others'.
         keys = (
-            f" gone AS (DELETE FROM external_ids WHERE entity = '{entity}'"
-            f" AND system || ':' || external_id = ANY({removed}::text[]) AND entity_id = {place['id']}),"
+            f" gone AS (DELETE FROM external_ids WHERE cardinality({removed}::text[]) > 0 AND entity = '{entity}'"
+            " AND (system, external_id) IN (SELECT split_part(key, ':', 1), substr(key, strpos(key, ':') + 1)"
+            f" FROM unnest({removed}::text[]) AS key) AND entity_id = {place['id']}),"
             " come AS (INSERT INTO external_ids (entity, system, external_id, entity_id)"
             f" SELECT '{entity}', split_part(key, ':', 1), substr(key, strpos(key, ':') + 1), {place['id']}"
             f" FROM unnest({added}::text[]) AS key),"
