@@ -60,7 +60,7 @@ def up(
     changed = {name: value for name, value in (("processes", processes), ("demo", demo)) if value is not None}
     with _troubles():
         installation = _installation(**changed)
-        starting.run(installation, console, lambda: welcome(installation, console))
+        starting.run(installation, console, welcome)
 
 
 @app.command()

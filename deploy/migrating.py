@@ -9,7 +9,8 @@ import asyncpg
 
 from chassis import migrations
 from deploy.installation import Installation
-from deploy.provisioning import provision
+from deploy.provisioning import database_of, provision
+from deploy.topology import SERVICES
 from deploy.troubles import MigrationFailed
 
 
@@ -38,6 +39,19 @@ async def prepare(
         say(service)
         await migrate(service, installation.database_url(service, owner=True))
     return behind
+
+
+async def are_there(installation: Installation) -> bool:
+    """Whether there are databases of ours already, on whatever version."""
+    connection = await asyncpg.connect(installation.admin_url, timeout=10)
+    try:
+        found = await connection.fetchval(
+            "SELECT 1 FROM pg_database WHERE datname = ANY($1)",
+            [database_of(service) for service in SERVICES],
+        )
+    finally:
+        await connection.close()
+    return found is not None
 
 
 async def migrate(service: str, owner_url: str) -> None:

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import uvloop
 from rich.console import Console
@@ -26,8 +26,6 @@ from deploy.troubles import PartEnded, PortInUse, Trouble
 _PATIENCE: Final = 60.0
 _AGAIN_SECONDS: Final = 1.0
 _EVERYTHING: Final = (*SERVICES, GATEWAY.name)
-
-Welcome = Callable[[], Awaitable[None]]
 
 
 class Progress:
@@ -48,6 +46,14 @@ class Progress:
 
     def warn(self, what: str) -> None:
         self.console.print(f"  [yellow]![/] {what}", highlight=False)
+
+
+class Welcome(Protocol):
+    """What is done once everything serves."""
+
+    async def __call__(self, installation: Installation, progress: Progress, *, is_new: bool) -> None:
+        """`is_new` says that the databases were just made."""
+        ...
 
 
 def run(installation: Installation, console: Console, welcome: Welcome) -> None:
@@ -98,14 +104,14 @@ async def _system(
     async with _engines(installation, progress):
         if loading is not None:
             await loading
-        await _prepare(installation, progress)
+        is_new = await _prepare(installation, progress)
         parts = (
             _in_here(installation, progress)
             if nursery is None
             else _in_children(installation, progress, nursery)
         )
         async with parts:
-            await welcome()
+            await welcome(installation, progress, is_new=is_new)
             await asyncio.Event().wait()
 
 
@@ -147,11 +153,14 @@ async def _keep(engine: Postgres | Nats, progress: Progress) -> None:
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _prepare(installation: Installation, progress: Progress) -> None:
-    from deploy.migrating import prepare  # imported by now
+async def _prepare(installation: Installation, progress: Progress) -> bool:
+    """Brings the databases up to date; whether they were just made."""
+    from deploy.migrating import are_there, prepare  # imported by now
 
     with progress.step("Databases") as detail:
+        is_new = not await are_there(installation)
         await prepare(installation, list(SERVICES), detail)
+    return is_new
 
 
 @asynccontextmanager

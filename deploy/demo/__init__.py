@@ -1,0 +1,1 @@
+"""A company of our own making, so that a newcomer finds something to look at."""

@@ -1,0 +1,69 @@
+"""What the demo company's names are put together of. Nobody and nothing here is real."""
+
+from typing import Final
+
+GIVEN_NAMES: Final = (
+    "Amara", "Anton", "Aylin", "Bruno", "Carla", "Chidi", "Clara", "Daniel", "Elif", "Emil", "Fatima", "Felix",
+    "Greta", "Hanna", "Hugo", "Ines", "Ivan", "Jana", "Jonas", "Kaya", "Lena", "Leon", "Lucía", "Marek", "Mila",
+    "Nadia", "Noah", "Olga", "Oskar", "Paula", "Ravi", "Rosa", "Samir", "Sofía", "Søren", "Tara", "Théo", "Vera",
+    "Yuki", "Zoë",
+)  # fmt: skip
+FAMILY_NAMES: Final = (
+    "Abara", "Aydın", "Bauer", "Becker", "Castillo", "Dahl", "Dvořák", "Eriksen", "Fischer", "Fontaine", "Grant",
+    "Haddad", "Hoffmann", "Ibarra", "Jansen", "Keller", "Kimura", "Kowalski", "Larsen", "Lindqvist", "Marchetti",
+    "Meyer", "Moreau", "Nowak", "Okafor", "Olsen", "Petrov", "Quinn", "Rossi", "Sato", "Schäfer", "Silva", "Tanaka",
+    "Ulrich", "Vogel", "Wagner", "Weber", "Ximénez", "Young", "Zimmer",
+)  # fmt: skip
+FIRST_WORDS: Final = (
+    "Alder", "Amber", "Beacon", "Birch", "Cedar", "Cobalt", "Copper", "Delta", "Ember", "Falcon", "Granite", "Harbor",
+    "Ivory", "Juniper", "Keystone", "Lantern", "Maple", "Meridian", "Nimbus", "Northgate", "Orchard", "Pinnacle",
+    "Quarry", "Redwood", "Saffron", "Summit", "Thistle", "Umber", "Vertex", "Willow",
+)  # fmt: skip
+SECOND_WORDS: Final = (
+    "Analytics", "Foods", "Freight", "Health", "Hotels", "Instruments", "Labs", "Logistics", "Machines", "Media",
+    "Mills", "Optics", "Packaging", "Robotics", "Software", "Textiles", "Tools", "Works",
+)  # fmt: skip
+LEGAL_FORMS: Final = ("GmbH", "Inc.", "Ltd", "AG", "S.A.", "B.V.")
+INDUSTRIES: Final = (
+    "manufacturing",
+    "logistics",
+    "health care",
+    "retail",
+    "software",
+    "food",
+    "hospitality",
+    "media",
+)
+TITLES: Final = (
+    "Head of Purchasing",
+    "Operations Manager",
+    "Managing Director",
+    "IT Lead",
+    "Plant Manager",
+    "CFO",
+)
+TOWNS: Final = (
+    ("Hamburg", "DE", "20095", "040 3290 0"), ("Berlin", "DE", "10115", "030 2093 0"),
+    ("München", "DE", "80331", "089 2330 0"), ("Wien", "AT", "1010", "01 5137 00"),
+    ("Zürich", "CH", "8001", "044 412 11"), ("London", "GB", "SW1A 2AA", "020 7946 0"),
+    ("Paris", "FR", "75001", "01 42 76 0"), ("New York", "US", "10001", "212 555 01"),
+    ("Chicago", "US", "60601", "312 555 01"), ("Boston", "US", "02108", "617 555 01"),
+)  # fmt: skip
+DEALS: Final = ("new line", "extension", "renewal", "pilot", "second site")
+SOURCES: Final = ("Web", "Trade fair", "Referral", "Newsletter", "Cold call", "Partner")
+LOST_REASONS: Final = ("Price", "Chose a competitor", "No budget this year", "Project stopped", "No answer")
+UNFIT_REASONS: Final = ("No budget", "Too small", "Wrong number", "Student project")
+PRODUCTS: Final = (
+    # code, name, family, list price in the reporting currency
+    ("SN-100", "Sensor node", "Sensors", "149"),
+    ("SN-200", "Sensor node, rugged", "Sensors", "289"),
+    ("GW-10", "Gateway, 10 nodes", "Gateways", "890"),
+    ("GW-100", "Gateway, 100 nodes", "Gateways", "3900"),
+    ("CT-1", "Control unit", "Control", "2450"),
+    ("CT-2", "Control unit, redundant", "Control", "5200"),
+    ("LIC-S", "Monitoring, one site, one year", "Subscriptions", "4800"),
+    ("LIC-E", "Monitoring, all sites, one year", "Subscriptions", "18500"),
+    ("SVC-DAY", "Installation, one day", "Services", "1150"),
+    ("SVC-CARE", "Care contract, one year", "Services", "6400"),
+)
+TERRITORIES: Final = ("North", "Central", "Overseas")
