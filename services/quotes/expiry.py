@@ -1,6 +1,10 @@
-"""Quotes expire by themselves: what falls due on the day after their validity."""
+"""Quotes expire by themselves: what falls due on the day after their validity.
 
-from datetime import UTC, datetime, time, timedelta
+It falls due for every quote that was sent, and does nothing to one that was decided on by then: to take
+it back at the decision would cost a statement, and lock two rows in the other order.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,12 +13,13 @@ from services.quotes.domain.quotes import Quote
 from services.quotes.store import QuoteStore
 
 EXPIRY: Final = "quote.expires"
+_LAST: Final = date.max - timedelta(days=1)
 
 
 def expires_at(quote: Quote) -> datetime:
     """The first instant at which the quote can no longer be accepted."""
     assert quote.valid_until is not None, "a sent quote says until when it is valid"
-    return datetime.combine(quote.valid_until + timedelta(days=1), time.min, UTC)
+    return datetime.combine(min(quote.valid_until, _LAST) + timedelta(days=1), time.min, UTC)
 
 
 async def expire(call: Call, key: str, payload: Any) -> None:

@@ -203,6 +203,13 @@ async def test_a_quote_expires_by_itself_and_cannot_be_accepted_after_its_day(
     assert await published(running, "QuoteExpired") == 1
 
 
+async def test_a_quote_may_be_valid_to_the_end_of_the_calendar(shop: Shop, office: Shop) -> None:
+    chair = await office.product()
+    end = Date(year=9999, month=12, day=31)
+    sent = await shop.sent((await shop.deal()).id, line(chair), valid_until=end)
+    assert (await accept(shop, sent)).valid_until == end
+
+
 async def test_a_quote_is_rejected_with_the_reason_or_withdrawn(shop: Shop, office: Shop) -> None:
     chair = await office.product()
     deal = await shop.deal()

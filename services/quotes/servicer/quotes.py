@@ -151,7 +151,6 @@ class QuoteServicer:
             await _make_primary(store, quote, at)
         await store.save(quote, accepted, effective_at)
         await OrderStore(call).add(order, placed, effective_at)
-        await due.cancel(call, EXPIRY, str(quote.id))
         return wire.quote_to_proto(quote)
 
     async def RejectQuote(self, request: pb.RejectQuoteRequest, call: Call) -> pb.Quote:
@@ -159,7 +158,6 @@ class QuoteServicer:
         effective_at = call.effective_at(request.effective_time)
         quote = await store.get(request.id, request.etag)
         await store.save(quote, quote.reject(effective_at or call.now, request.end_reason), effective_at)
-        await due.cancel(call, EXPIRY, str(quote.id))
         return wire.quote_to_proto(quote)
 
     async def CancelQuote(self, request: pb.CancelQuoteRequest, call: Call) -> pb.Quote:
@@ -167,7 +165,6 @@ class QuoteServicer:
         effective_at = call.effective_at(request.effective_time)
         quote = await store.get(request.id, request.etag)
         await store.save(quote, quote.cancel(effective_at or call.now, request.end_reason), effective_at)
-        await due.cancel(call, EXPIRY, str(quote.id))
         return wire.quote_to_proto(quote)
 
     async def MakeQuotePrimary(self, request: pb.MakeQuotePrimaryRequest, call: Call) -> pb.Quote:
@@ -183,7 +180,6 @@ class QuoteServicer:
         store.stage(quote, event, ordinal=ASIDE)
         await store.flush()  # before the revision, of which there is one primary too
         await store.add(revision, revision.create(revision.lines))
-        await due.cancel(call, EXPIRY, str(quote.id))
         return wire.quote_to_proto(revision)
 
     async def ListQuoteVersions(
