@@ -78,6 +78,8 @@ class Broker:
         self._client = Client()
         self._connecting: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self._closing = False
+        self._is_established = False
         self._subscriptions: list[tuple[str, Handler]] = []
         self._reconnected: list[Callable[[], None]] = []
         self._last_complaint = ""
@@ -138,6 +140,7 @@ class Broker:
 
     async def close(self) -> None:
         """Sends what is waiting to be sent, and closes."""
+        self._closing = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
@@ -186,21 +189,31 @@ class Broker:
             "error_cb": self._complain,
             "disconnected_cb": self._lost,
             "reconnected_cb": self._back,
+            "closed_cb": self._closed,
         }
 
     def _tell(self) -> None:
-        self._last_complaint = ""
+        self._is_established = True
         self._connected.set()
         for hint in self._reconnected:
             hint()
 
     async def _lost(self) -> None:
         self._connected.clear()
-        log.warning("the connection to the broker was lost", service=self.name)
+        if not self._closing:
+            log.warning("the connection to the broker was lost", service=self.name)
 
     async def _back(self) -> None:
         log.info("connected to the broker again", service=self.name)
         self._tell()
+
+    async def _closed(self) -> None:
+        """nats-py gives up where it is refused, as while the broker's users change: begin anew."""
+        if self._is_established and not self._closing:
+            self._is_established = False
+            self._connected.clear()
+            self._client = Client()
+            self.start()
 
     async def _complain(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

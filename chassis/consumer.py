@@ -29,7 +29,7 @@ from chassis import envelope, parked
 from chassis.broker import Broker, BrokerUnavailable, stream_of
 from chassis.call import current_call
 from chassis.clock import Clock
-from chassis.database import Database, DatabaseUnavailable, Prepared
+from chassis.database import LOST, Database, DatabaseUnavailable, Prepared
 from chassis.envelope import NotAnEvent, Received
 from chassis.errors import Kind, Refusal
 from chassis.pull import ConsumerGone, Pull
@@ -81,6 +81,7 @@ _APPLIED: Final = Prepared(
         " recorded_at = greatest(p.recorded_at, excluded.recorded_at)"
     )
 )
+_ANSWER: Final = Prepared(sa.text("SELECT 1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class Consumer:
                 if events:
                     await self._transact(tenant, events)
             except Exception as error:  # noqa: BLE001  # which one it is shows when they are tried alone
-                if not is_away(error):
+                if not await self._is_away(error, failures):
                     log.debug("a batch failed", service=self.service, source=self.source, exc_info=error)
                     return False
                 await self._wait_for_database(error, failures)
@@ -230,15 +231,16 @@ class Consumer:
     async def _apply_alone(self, delivery: Delivery) -> None:
         """Applies one event, tries again where that may help, and parks it in the end."""
         error: Exception = NotAnEvent(delivery.trouble)
-        attempt = _ATTEMPTS if delivery.trouble else 0
+        attempt, waits = _ATTEMPTS if delivery.trouble else 0, 0
         while attempt < _ATTEMPTS:
             try:
                 if delivery.event is not None:
                     await self._transact(delivery.tenant, [delivery.event])
             except Exception as failure:  # noqa: BLE001  # parked with its text
                 error = failure
-                if is_away(failure):
-                    await self._wait_for_database(failure, attempt)
+                if await self._is_away(failure, waits):
+                    await self._wait_for_database(failure, waits)
+                    waits += 1
                     if self._stopping.is_set():
                         return
                     continue
@@ -291,7 +293,7 @@ class Consumer:
                         tx, self.source, delivery.sequence, delivery.raw, error, delivery.attempts
                     )
             except Exception as failure:  # noqa: BLE001  # what cannot even be parked must not be lost in silence
-                if not is_away(failure):
+                if not await self._is_away(failure, failures):
                     log.error("an event could not be parked", **self._names(delivery), exc_info=failure)
                     break
                 await self._wait_for_database(failure, failures)
@@ -312,6 +314,17 @@ class Consumer:
             "entity_id": str(event.entity_id) if event else None,
         }
 
+    async def _is_away(self, error: Exception, failures: int) -> bool:
+        """Whether it is the database and not the event. Who says so again and again is not believed."""
+        if not is_away(error) or failures < _ATTEMPTS:
+            return is_away(error)
+        try:
+            async with self._database.transaction(None) as tx:
+                await tx.fetchval(_ANSWER)
+        except Exception as failure:  # noqa: BLE001  # whatever it is, it is no answer
+            return is_away(failure)
+        return False
+
     async def _wait_for_database(self, error: Exception, failures: int) -> None:
         if failures == 0:
             log.warning(
@@ -329,12 +342,7 @@ class Consumer:
 
 def is_away(error: BaseException) -> bool:
     """Whether an error means that the database cannot be reached now."""
-    return isinstance(
-        error,
-        DatabaseUnavailable | ConnectionError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError
-        | asyncpg.CannotConnectNowError | asyncpg.AdminShutdownError | asyncpg.CrashShutdownError
-        | asyncpg.TooManyConnectionsError,
-    )  # fmt: skip
+    return isinstance(error, (DatabaseUnavailable, asyncpg.TooManyConnectionsError, *LOST))
 
 
 def comes_later(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ Core connection cost more than PostgreSQL itself (docs/performance.md).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +21,18 @@ from chassis.errors import Unavailable
 
 _ACQUIRE_TIMEOUT: Final = 5.0
 _DIALECT: Final = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+LOST: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what is said on a connection that is just being closed
+)
+"""What asyncpg says when a connection is gone, or cannot be made."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -136,6 +149,11 @@ class Database:
             self.pool.terminate()
 
 
+def _terminate(connection: Any) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has noticed already
+        connection.terminate()
+
+
 async def _leave_as_is(connection: Any) -> None:
     """All session state is SET LOCAL, so a connection goes back without a round trip."""
 
@@ -176,24 +194,28 @@ class Transaction:
             DatabaseUnavailable: none could be had.
         """
         if self._connection is None:
+            self._connection = await self._begun()
+        return self._connection
+
+    async def _begun(self) -> Any:
+        begin = f"BEGIN; SET LOCAL app.tenant = '{UUID(str(self.tenant))}'" if self.tenant else "BEGIN"
+        # connections that a restarted server has forgotten are still in the pool: one after the other shows
+        for _ in range(self._pool.get_max_size() + 1):
             try:
                 connection = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
-            except (
-                TimeoutError,
-                OSError,
-                asyncpg.PostgresConnectionError,
-                asyncpg.CannotConnectNowError,
-            ) as error:
+            except (TimeoutError, *LOST) as error:
                 raise DatabaseUnavailable from error
             try:
-                await connection.execute(
-                    f"BEGIN; SET LOCAL app.tenant = '{UUID(str(self.tenant))}'" if self.tenant else "BEGIN"
-                )
+                await connection.execute(begin)
+            except LOST:
+                _terminate(connection)
+                await self._pool.release(connection)
             except BaseException:
                 await self._pool.release(connection)
                 raise
-            self._connection = connection
-        return self._connection
+            else:
+                return connection
+        raise DatabaseUnavailable
 
     async def fetch(
         self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
@@ -253,17 +275,16 @@ class Transaction:
     async def rollback(self) -> None:
         """Undoes what was opened, if anything was."""
         if self._connection is not None:
-            try:
+            # where the connection is gone, so is the transaction
+            with contextlib.suppress(asyncpg.PostgresError, *LOST):
                 await asyncio.shield(self._finish("ROLLBACK"))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                pass  # the connection is gone, and the transaction with it
 
     async def _finish(self, command: str) -> None:
         connection, self._connection = self._connection, None
         try:
             await connection.execute(command)
         except BaseException:
-            connection.terminate()
+            _terminate(connection)
             raise
         finally:
             await self._pool.release(connection)

@@ -26,6 +26,7 @@ from prometheus_client import Counter, Gauge
 from chassis import envelope
 from chassis.broker import Broker, BrokerUnavailable, Publisher, stream_of
 from chassis.clock import Clock
+from chassis.database import LOST
 from chassis.positions import Mark, Published, asking_subject, published_subject
 from chassis.telemetry import log
 
@@ -50,9 +51,7 @@ _FAREWELL_SECONDS: Final = 3.0
 _STAMPING: Final = timedelta(milliseconds=200)
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
-_AWAY: Final = (
-    OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, nats.errors.Error, BrokerUnavailable
-)  # fmt: skip
+_AWAY: Final = (*LOST, TimeoutError, asyncpg.PostgresError, nats.errors.Error, BrokerUnavailable)
 
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('sfa relay'))"
 _DEPTH: Final = "SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting"

@@ -25,7 +25,7 @@ from chassis import idempotency, telemetry, validation
 from chassis.call import Call, Caller, Sight, current_call
 from chassis.clock import Clock
 from chassis.contract import PUBLIC, Rpc, rpcs
-from chassis.database import Database, DatabaseUnavailable
+from chassis.database import LOST, Database, DatabaseUnavailable
 from chassis.errors import Aborted, PermissionDenied, Refusal, Unauthenticated
 from chassis.status import refusal_of, status_of
 from chassis.store import Conflict, EntityType
@@ -208,8 +208,7 @@ class RpcServer:
             if passed_on is None:
                 raise
             raise passed_on from error
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-                asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:  # fmt: skip
+        except LOST as error:
             await call.tx.rollback()
             raise DatabaseUnavailable from error
         except BaseException:

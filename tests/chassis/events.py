@@ -47,9 +47,9 @@ async def chassis_database(make: Callable[[str], Awaitable[TestDatabase]]) -> Te
 
 
 @asynccontextmanager
-async def connected(url: str, connections: int = 5) -> AsyncIterator[Database]:
-    """The service's pool."""
-    database = await Database.connect(url, connections=connections, name="test")
+async def connected(url: str, name: str = "test") -> AsyncIterator[Database]:
+    """A pool as a service's, whose sessions have a name."""
+    database = await Database.connect(url, name=name)
     try:
         yield database
     finally:

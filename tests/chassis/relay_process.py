@@ -1,4 +1,5 @@
-"""A relay in a process of its own, to be killed: `python -m tests.chassis.relay_process <database> <nats> <service>`."""
+"""A relay in a process of its own, to be killed:
+`python -m tests.chassis.relay_process <database> <nats> <service>`."""
 
 import asyncio
 import sys
@@ -15,4 +16,5 @@ async def main(database_url: str, nats_url: str, service: str) -> None:
     await asyncio.Event().wait()
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
