@@ -6,7 +6,8 @@ tried one after the other, and costs several times as much once found.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -128,14 +129,22 @@ class UnaryEndpoint:
         self._route = route
         self._gate = gate
         self._settings = settings
-        self._reader = RequestReader(route, reader)
+        self._json = (reader, writer)
         self._call = upstream.unary(route.rpc)
-        self._to_json = writer.to_bytes(route.response)
         fields = route.response.fields_by_name
         self._has_etag = "etag" in fields
         self._has_next = "next_page_token" in fields and route.method == "GET"
         self._is_empty = route.response.full_name == _EMPTY
         self._item_prefix = route.item_template.removesuffix("{id}").encode()
+
+    @cached_property
+    def _reader(self) -> RequestReader:
+        """Compiled when it is first used, so that a start does not wait for all of them."""
+        return RequestReader(self._route, self._json[0])
+
+    @cached_property
+    def _to_json(self) -> Callable[[Any], bytes]:
+        return self._json[1].to_bytes(self._route.response)
 
     async def answer(self, values: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
