@@ -46,7 +46,7 @@ class Installation:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """Passwords and keys. They are made when they are first asked for, so hold the folder then."""
+        """Passwords and keys."""
         return Secrets(self.settings.folder / "secrets.json")
 
     @contextmanager
@@ -76,7 +76,18 @@ class Installation:
                 raise DiskFull(folder)
             if (folder / "postgres" / "PG_VERSION").exists() and not self.secrets.exists:
                 raise SecretsMissing(self.secrets.file)
+            self._make_secrets()
             yield
+
+    def _make_secrets(self) -> None:
+        """Makes all that are missing, while nobody else can: processes that follow only read them."""
+        for name in SERVICES:
+            self.service_settings(name)
+            self.owner_password(name)
+        for name in READERS:
+            self.nats_credentials(name)
+        assert self.bootstrap_secret
+        assert self.demo_password
 
     def _make_run_folder(self) -> None:
         run = self.settings.run
@@ -190,6 +201,11 @@ class Installation:
     def bootstrap_secret(self) -> SecretStr:
         """Who knows it may make tenants."""
         return SecretStr(self.secrets.password("bootstrap"))
+
+    @property
+    def demo_password(self) -> str:
+        """Everybody's password in the demo company."""
+        return self.secrets.word("demo")
 
     def gateway_settings(self) -> GatewaySettings:
         """What the gateway is told of its surroundings."""

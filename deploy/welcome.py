@@ -40,7 +40,7 @@ def _say(installation: Installation, demo: Demo, console: Console) -> None:
         for title in ("Role", "E-mail", "Password"):
             people.add_column(title)
         for person in company.sign_ins:
-            people.add_row(person.role.lower(), person.email, demo.password)
+            people.add_row(person.role.lower(), person.email, demo.installation.demo_password)
         console.print()
         console.print(people)
     console.print("\n  Ctrl-C stops everything; the data stay.\n", highlight=False)

@@ -40,11 +40,6 @@ class Demo:
         self._file: Path = installation.settings.folder / "demo.json"
 
     @property
-    def password(self) -> str:
-        """Everybody's password in the demo."""
-        return self.installation.secrets.word("demo")
-
-    @property
     def company(self) -> Company | None:
         """The company, if one was begun."""
         state = self._state()
@@ -69,11 +64,12 @@ class Demo:
         """
         company = self.company
         assert company is not None
+        password = self.installation.demo_password
         try:
             await self._provision(company)
-            sign_in = SignIn(user=company.administrator.email, password=self.password)
+            sign_in = SignIn(user=company.administrator.email, password=password)
             async with Api(self.installation.url, sign_in) as api:
-                await _Loading(api, company, self.password, say).run()
+                await _Loading(api, company, password, say).run()
         except Problem as problem:
             raise DemoNotLoaded("a request was refused", f"{problem} {problem.errors or ''}") from problem
         self._note(company.day, loaded=True)
@@ -87,7 +83,7 @@ class Demo:
             administrator=pb.User(
                 id=person.id, display_name=person.name, email=person.email, roles=[pb.ADMINISTRATOR]
             ),
-            password=self.password,
+            password=self.installation.demo_password,
         )
         async with grpc.aio.insecure_channel(address("identity", self.installation.settings)) as channel:
             try:
