@@ -68,6 +68,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         return await self._waiting
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether either side has ended it."""
+        return bool(self._transport.is_closing())
+
     def close(self) -> None:
         """Ends it."""
         self._transport.close()
@@ -95,6 +100,8 @@ class Client:
             lines.append(f"Authorization: Bearer {self.token}")
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         request = "\r\n".join((*lines, "", "")).encode() + data
+        while self._free and self._free[-1].is_closed:
+            self._free.pop()  # idle for too long
         connection = self._free.pop() if self._free else await self._connect()
         answer = await connection.send(request)
         self._free.append(connection)

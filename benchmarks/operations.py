@@ -261,7 +261,7 @@ async def convert(system: System, count: int) -> Result:
     """POST /v1/leads/{id}:convert, until the lead is converted."""
     leads = []
     for number in range(count * _ROUNDS + min(count, 200)):
-        lead = {"givenName": "Ada", "familyName": f"Number {number}", "company": f"Company {number}"}
+        lead = {"givenName": "Ada", "familyName": f"Number {number}", "companyName": f"Company {number}"}
         leads.append((await system.client.ask("POST", "/v1/leads", lead))["id"])
     waiting = iter(leads)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -58,7 +59,9 @@ async def upsert(
             with store.row():
                 entity = _found(store, row, by_id, ids)
                 written = last = None
-                for ordinal, (last, event, effective_at) in enumerate(put(row, entity)):
+                # a copy: what a refused row changed is forgotten with it
+                changing = copy(entity) if entity is not None else None
+                for ordinal, (last, event, effective_at) in enumerate(put(row, changing)):
                     if store.stage(last, event, effective_at, ordinal=index * VERSIONS_PER_ROW + ordinal):
                         written = last
         except Refusal as refusal:

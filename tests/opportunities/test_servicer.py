@@ -151,6 +151,22 @@ async def test_a_rejected_row_does_not_stop_the_others(service: Stack) -> None:
 
 
 @pytest.mark.caller(role="operations")
+async def test_what_a_rejected_row_changed_is_not_written_by_a_later_one(service: Stack) -> None:
+    stub = deals(service)
+    deal = await stub.CreateOpportunity(create())
+    rows = [
+        pb.BatchUpsertOpportunitiesRequest.Row(
+            opportunity=pb.Opportunity(id=deal.id, next_step="Lost with its row", stage_id=str(new_id()))
+        ),
+        pb.BatchUpsertOpportunitiesRequest.Row(opportunity=pb.Opportunity(id=deal.id, description="Kept")),
+    ]
+    answer = await stub.BatchUpsertOpportunities(pb.BatchUpsertOpportunitiesRequest(rows=rows))
+    assert [result.outcome for result in answer.results] == [RowResult.REJECTED, RowResult.UPDATED]
+    now = await stub.GetOpportunity(pb.GetOpportunityRequest(id=deal.id))
+    assert (now.next_step, now.description) == ("", "Kept")
+
+
+@pytest.mark.caller(role="operations")
 async def test_a_dry_run_says_what_would_happen_and_writes_nothing(service: Stack) -> None:
     row = pb.BatchUpsertOpportunitiesRequest.Row(opportunity=pb.Opportunity(name="A"))
     stub = deals(service)
