@@ -56,10 +56,17 @@ _NEXT: Final = Prepared(
         " ORDER BY due_at LIMIT :most"
     )
 )
+# Not FOR UPDATE SKIP LOCKED: locking a row gives the transaction a number, and with it every feed of
+# the cluster would wait while a handler asks other services.
+_LOCK: Final = Prepared(
+    sa.text(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(current_setting('app.tenant') || :kind || :key, 1))"
+    )
+)
 _TAKE: Final = Prepared(
     sa.text(
         "SELECT payload::text AS payload, actor, generation, attempts FROM due_work"
-        " WHERE kind = :kind AND key = :key AND due_at <= :now AND parked_at IS NULL FOR UPDATE SKIP LOCKED"
+        " WHERE kind = :kind AND key = :key AND due_at <= :now AND parked_at IS NULL"
     )
 )
 _FINISH: Final = Prepared(
@@ -172,7 +179,8 @@ class Runner:
         """Does one piece; False where another replica has it."""
         tx = self._database.transaction(tenant)
         which: dict[str, Any] = {"kind": kind, "key": key}
-        row = await tx.fetchrow(_TAKE, {**which, "now": self._clock.now()})
+        taken = await tx.fetchval(_LOCK, which)
+        row = await tx.fetchrow(_TAKE, {**which, "now": self._clock.now()}) if taken else None
         if row is None:
             await tx.rollback()
             return False
