@@ -20,6 +20,7 @@ from chassis.client import Peers
 from chassis.clock import Clock, SystemClock
 from chassis.database import Database
 from chassis.eventing import Eventing
+from chassis.ownership import OwnershipServicer
 from chassis.positions import Positions
 from chassis.server import RpcServer, Verifier
 from chassis.settings import ServiceSettings
@@ -67,7 +68,12 @@ class RunningService:
     """A service in this process."""
 
     def __init__(
-        self, build: Build, settings: ServiceSettings, verifier: Verifier, peers: Peers, clock: Clock | None = None
+        self,
+        build: Build,
+        settings: ServiceSettings,
+        verifier: Verifier,
+        peers: Peers,
+        clock: Clock | None = None,
     ) -> None:
         self.build = build
         self.settings = settings
@@ -81,7 +87,9 @@ class RunningService:
         """Serves until `stop`. What is not there yet (database, broker, peers) is waited for later."""
         settings = self.settings
         self.database = await Database.connect(
-            settings.database_url.get_secret_value(), connections=settings.database_connections, name=settings.service
+            settings.database_url.get_secret_value(),
+            connections=settings.database_connections,
+            name=settings.service,
         )
         self._stack.push_async_callback(self.database.close)
         context = ServiceContext(
@@ -93,13 +101,22 @@ class RunningService:
         await self.eventing.start()
         self._stack.push_async_callback(self.eventing.stop)
         rpcs = RpcServer(
-            service.name, self.database, self.verifier, self.clock, list(service.entities), self.eventing.freshness
+            service.name,
+            self.database,
+            self.verifier,
+            self.clock,
+            list(service.entities),
+            self.eventing.freshness,
         )
         self.server = grpc.aio.server(options=_OPTIONS)
-        self.server.add_generic_rpc_handlers(tuple(rpcs.handlers(service.servicers)))
+        servicers = dict(service.servicers)
+        ownership = OwnershipServicer(service.entities)
+        if ownership.is_needed:
+            servicers[ownership.SERVICE] = ownership
+        self.server.add_generic_rpc_handlers(tuple(rpcs.handlers(servicers)))
         self.health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        names = [descriptor.full_name for descriptor in service.servicers]
+        names = [descriptor.full_name for descriptor in servicers]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self.server)
         port = self.server.add_insecure_port(settings.listen)
         if not settings.listen.startswith("unix:"):

@@ -108,3 +108,20 @@ def test_undoing_afterwards_is_sure_and_done_once() -> None:
     assert not deactivation.parts[0].unsure
     with pytest.raises(NotUndoable):
         deactivation.undo()
+
+
+def test_a_service_that_was_away_is_asked_later() -> None:
+    deactivation = Deactivation(user_id=uuid4(), successor_id=uuid4())
+    deactivation.start([DEALS], away=["leads"])
+    unknown = deactivation.parts[1]
+    assert (unknown.service, unknown.entity) == ("leads", "")
+    deactivation.moved(deactivation.parts[0], 700, 0)
+    assert isinstance(deactivation.counted(unknown, [LEADS]), DeactivationProgressed)
+    assert [part.entity for part in deactivation.parts] == ["opportunity", "lead"]
+
+
+def test_undoing_before_anything_was_counted_is_undone_at_once() -> None:
+    deactivation = Deactivation(user_id=uuid4(), successor_id=uuid4())
+    deactivation.start([], away=["leads"])
+    deactivation.undo()
+    assert (deactivation.state, deactivation.parts) == (State.UNDONE, ())

@@ -110,8 +110,10 @@ class Deactivation(Entity):
     state: State = State.RUNNING
     parts: tuple[Part, ...] = ()
 
-    def start(self, owned: Iterable[Owned]) -> DeactivationStarted | DeactivationFinished:
-        """Plans what has to move.
+    def start(
+        self, owned: Iterable[Owned], away: Iterable[str] = ()
+    ) -> DeactivationStarted | DeactivationFinished:
+        """Plans what has to move; the services that are `away` are asked later what they keep.
 
         Raises:
             SuccessorIsSame: the successor is the user.
@@ -119,6 +121,13 @@ class Deactivation(Entity):
         """
         if self.successor_id == self.user_id:
             raise SuccessorIsSame
+        self.parts = (*self._planned(owned), *(Part(service, "") for service in away))
+        if not self.parts:
+            self.state = State.DONE
+            return DeactivationFinished()
+        return DeactivationStarted()
+
+    def _planned(self, owned: Iterable[Owned]) -> list[Part]:
         parts = []
         for each in owned:
             to_queue = each.accepts_queue and self.queue_id is not None
@@ -126,11 +135,12 @@ class Deactivation(Entity):
                 raise SuccessorMissing(each.open, each.entity)
             if to_queue or self.successor_id is not None:
                 parts.append(Part(each.service, each.entity, to_queue, remaining=each.open))
-        self.parts = tuple(parts)
-        if not parts:
-            self.state = State.DONE
-            return DeactivationFinished()
-        return DeactivationStarted()
+        return parts
+
+    def counted(self, part: Part, owned: Iterable[Owned]) -> Event:
+        """A service that was away says what it keeps."""
+        self.parts = (*(each for each in self.parts if each != part), *self._planned(owned))
+        return self._progress()
 
     @property
     def is_running(self) -> bool:
@@ -164,8 +174,12 @@ class Deactivation(Entity):
             raise NotUndoable
         running, self.state = self.state is State.RUNNING, State.UNDOING
         self.parts = tuple(
-            replace(part, settled=False, unsure=running and not part.settled, error="") for part in self.parts
+            replace(part, settled=False, unsure=running and not part.settled, error="")
+            for part in self.parts
+            if part.entity
         )
+        if not self.parts:
+            self.state = State.UNDONE
         return DeactivationUndone()
 
     def found(self, part: Part, count: int) -> Event:

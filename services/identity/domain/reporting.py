@@ -122,6 +122,19 @@ class TerritoryAssignment(Dated):
         return self.territory_id
 
 
+def fit(new: D, among: Iterable[D], field: str) -> None:
+    """Lets a new interval end where a later one of the same user begins.
+
+    Raises:
+        NeverHolds: it ends before it begins.
+    """
+    if new.after <= new.first:
+        raise NeverHolds(f"{field}.end_date")
+    for other in among:
+        if other.deleted_at is None and other.id != new.id and new.first < other.first < new.after:
+            new.end_date = other.start_date
+
+
 def put_in(new: D, among: Iterable[D], at: datetime, field: str) -> list[D]:
     """Puts an interval among the others of the same user; answers those that changed, the new one last.
 
@@ -131,20 +144,16 @@ def put_in(new: D, among: Iterable[D], at: datetime, field: str) -> list[D]:
     Raises:
         NeverHolds: it ends before it begins.
     """
-    if new.after <= new.first:
-        raise NeverHolds(f"{field}.end_date")
+    among = [other for other in among if other.deleted_at is None and other.id != new.id]
+    fit(new, among, field)
     changed = []
     for other in among:
-        if other.deleted_at is not None or other.id == new.id:
-            continue
         if other.first == new.first:
             other.mark_deleted(at)
             changed.append(other)
         elif other.first < new.first < other.after:
             other.end_date = new.start_date
             changed.append(other)
-        elif new.first < other.first < new.after:
-            new.end_date = other.start_date
     return [*changed, new]
 
 

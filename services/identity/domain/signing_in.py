@@ -8,10 +8,18 @@ from typing import Final
 from uuid import UUID
 
 from chassis.entity import Entity, Event
-from chassis.errors import FailedPrecondition, NotFound, ResourceExhausted, Unauthenticated
+from chassis.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+)
 
 ACCESS_LIFETIME: Final = timedelta(minutes=5)
 REFRESH_LIFETIME: Final = timedelta(days=30)
+_DIFFERENT_CHARACTERS: Final = 5
 
 
 class SignInRefused(Unauthenticated):
@@ -52,6 +60,36 @@ class SessionNotYours(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such session.", field="id")
+
+
+class NoSession(PermissionDenied):
+    """The caller is a service; services have no sessions."""
+
+    def __init__(self) -> None:
+        super().__init__("You are not signed in as a person.")
+
+
+class PasswordWrong(PermissionDenied):
+    """Whoever sets their own password knows the present one."""
+
+    def __init__(self) -> None:
+        super().__init__("This is not your present password.", field="current_password")
+
+
+class PasswordTooSimple(InvalidArgument):
+    """Everybody would guess it."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            "Choose a password with at least five different characters that is not your address.",
+            field=field,
+        )
+
+
+def check_password(password: str, email: str, field: str = "new_password") -> None:
+    """Raises PasswordTooSimple where everybody would guess it. Its length is the contract's matter."""
+    if len(set(password)) < _DIFFERENT_CHARACTERS or password.lower() == email.lower():
+        raise PasswordTooSimple(field)
 
 
 # Guessing

@@ -8,18 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chassis.entity import Entity, Event
-from chassis.errors import AlreadyExists, InvalidArgument
+from chassis.errors import InvalidArgument
 
 
 class TenantIncomplete(InvalidArgument):
     """A tenant needs a name and a currency."""
-
-
-class TenantExists(AlreadyExists):
-    """The tenant was made before."""
-
-    def __init__(self) -> None:
-        super().__init__("There is a tenant with this id already.", field="tenant.id")
 
 
 class TimeZoneUnknown(InvalidArgument):

@@ -1,0 +1,1 @@
+"""One short method for each RPC: load, ask the domain, save, answer."""
