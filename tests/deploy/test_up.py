@@ -3,92 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from deploy.demo.load import Demo
-from deploy.installation import Installation
-from deploy.settings import Settings
-
-_PATIENCE = 90
-
-
-def free_ports() -> int:
-    """The first of three ports in a row that are free."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        try:
-            for port in range(first, first + 3):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-
-
-class Up:
-    """A running `sfa up`, and what it has said."""
-
-    def __init__(self, folder: Path) -> None:
-        self.settings = Settings(data=folder, port=free_ports())
-        self.said = ""
-        self.process: asyncio.subprocess.Process
-
-    async def start(self, *options: str) -> None:
-        """Starts it and waits until it says that it is up, or that it cannot be."""
-        self.said = ""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", "up", *options,
-            env={**os.environ, "SFA_DATA": str(self.settings.data), "SFA_PORT": str(self.settings.port)},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        async with asyncio.timeout(_PATIENCE):
-            assert self.process.stdout is not None
-            while (line := (await self.process.stdout.readline()).decode()) and "Ctrl-C stops" not in line:
-                self.said += line
-        if not line:
-            await self.process.wait()
-
-    async def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """As a Ctrl-C does; gives the status."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(_PATIENCE):
-            rest, _ = await self.process.communicate()
-        self.said += rest.decode()
-        return self.process.returncode or 0
-
-    async def sign_in(self) -> dict[str, Any]:
-        """Who the first demo sign-in is, by the API."""
-        demo = Demo(Installation(self.settings))
-        assert demo.company is not None
-        form = {
-            "grant_type": "password",
-            "username": demo.company.administrator.email,
-            "password": demo.installation.demo_password,
-        }
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.settings.port}", timeout=20) as client:
-            token = (
-                (await client.post("/v1/oauth/token", data=form)).raise_for_status().json()["access_token"]
-            )
-            answer = await client.get("/v1/me", headers={"authorization": f"Bearer {token}"})
-        return dict(answer.raise_for_status().json())
-
-    def engines(self) -> list[psutil.Process]:
-        """The engines that it has started."""
-        ours = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in ours if each.name() in ("postgres", "nats-server")]
+from tests.running import PATIENCE, Up
 
 
 @pytest.fixture
@@ -122,7 +44,7 @@ async def test_what_is_killed_is_started_again(up: Up) -> None:
     for name in ("nats-server", "postgres"):
         victim = next(each for each in up.engines() if each.name() == name)
         victim.kill()
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         for title in ("PostgreSQL", "NATS"):
             while f"{title} has ended and is started again" not in up.said:
                 assert up.process.stdout is not None
