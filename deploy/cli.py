@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -33,6 +35,8 @@ events = typer.Typer(
 )
 app.add_typer(events, name="events")
 app.command("import")(import_)
+if find_spec("benchmarks") is not None:  # a checkout has them, a wheel has not
+    app.command()(importlib.import_module("benchmarks.cli").bench)
 app.command()(forecast)
 
 console = Console()
