@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -45,6 +46,15 @@ def condition(call: Call, owner: ColumnElement[UUID]) -> ColumnElement[bool] | N
     if caller.sight is Sight.OWN or call.degraded:
         return own
     return sa.or_(own, owner.in_(_below(call)))
+
+
+def seen(call: Call) -> ColumnElement[Any]:
+    """The users whose records a caller sees who does not see everything, as one array: for looking up
+    what belongs to them by an index, which `condition` is not made for."""
+    own = sa.select(sa.literal(call.caller.user_id, sa.Uuid))
+    narrow = call.caller.sight is Sight.OWN or call.degraded
+    users = own if narrow else sa.union_all(own, _below(call))
+    return sa.func.array(users.scalar_subquery(), type_=sa.ARRAY(sa.Uuid))
 
 
 def _below(call: Call) -> Select[tuple[UUID]]:

@@ -37,9 +37,8 @@ class MentionedStore(EntityStore[E]):
         owned = sight.condition(self.call, owner)
         if owned is None:
             return None
-        by_way = self.mentioned().where(~mentions.c.deleted)
-        seen = sight.condition(self.call, mentions.c.owner_id)
-        by_way = by_way if seen is None else by_way.where(seen)
+        owners = sa.any_(sight.seen(self.call))
+        by_way = self.mentioned().where(~mentions.c.deleted, mentions.c.owner_id == owners)
         return sa.or_(owned, owner.is_(None), self.type.table.c.id.in_(by_way))
 
     def select(self) -> Select[Any]:
@@ -61,7 +60,6 @@ class MentionedStore(EntityStore[E]):
         q = sa.literal(text, sa.Text)
         matching = sa.or_(
             name.icontains(text, autoescape=True),
-            name.op("%", precedence=20, is_comparison=True)(q),
             q.op("<%", precedence=20, is_comparison=True)(name),
         )
         rows = await self.tx.fetch(

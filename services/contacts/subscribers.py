@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
+from sfa.identity.v1 import events_pb2 as identity
 from sfa.leads.v1 import events_pb2 as leads
 from sfa.leads.v1.leads_pb2 import Lead
 from sfa.opportunities.v1 import events_pb2 as opportunities
@@ -16,10 +17,14 @@ from sfa.quotes.v1.quotes_pb2 import Quote
 from chassis.call import Call
 from chassis.convert import uuid_of
 from chassis.history import resource_of
+from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
 from services.contacts.store import MentionStore
 
 subscriptions = Subscriptions()
+
+# who reports to whom, and so who sees what
+subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)
 
 
 def _events_of(module: ModuleType, resource: type[Message]) -> list[type[Message]]:

@@ -26,12 +26,8 @@ class LeadStore(EntityStore[Lead]):
         return sa.or_(owned, sa.and_(leads.c.owner_id.is_(None), leads.c.queue_id.in_(self._queues())))
 
     def _queues(self) -> Select[Any]:
-        member = sa.func.unnest(queues.c.member_ids).column_valued("member")
-        seen = sight.condition(self.call, member)
-        assert seen is not None
-        return sa.select(queues.c.id).where(
-            sa.exists(sa.select(sa.literal(1)).select_from(member).where(seen))
-        )
+        member = queues.c.member_ids.op("&&", is_comparison=True)(sight.seen(self.call))
+        return sa.select(queues.c.id).where(member)
 
     async def search(self, text: str, limit: int) -> list[Lead]:
         """Those whose person's or company's name contains the text or is spelled much like it."""
@@ -40,7 +36,6 @@ class LeadStore(EntityStore[Lead]):
         q = sa.literal(text, sa.Text)
         matching = sa.or_(
             name.icontains(text, autoescape=True),
-            name.op("%", precedence=20, is_comparison=True)(q),
             q.op("<%", precedence=20, is_comparison=True)(name),
         )
         rows = await self.tx.fetch(

@@ -1,25 +1,16 @@
 """Telephone numbers and e-mail addresses: found by one form, whatever was typed; else refused by field."""
 
 import csv
-import os
-from pathlib import Path
 
 import pytest
 from sfa.api.v1.channels_pb2 import Phone
 
 from chassis.channels import Address, EmailInvalid, PhoneInvalid, email, phone, phones_of, region_of
-
-SHARED = Path(
-    os.environ.get("SFA_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")
-)
-EXAMPLES = SHARED / "phones" / "phone_examples.csv"
+from tests.shared_data import shared_data
 
 
 def examples() -> list[dict[str, str]]:
-    if not EXAMPLES.exists():
-        assert "CI" not in os.environ, f"{EXAMPLES} is missing"
-        pytest.skip(f"{EXAMPLES} is not there")
-    with EXAMPLES.open(newline="", encoding="utf-8") as file:
+    with shared_data("phones/phone_examples.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

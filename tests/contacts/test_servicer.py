@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,12 +19,8 @@ from sfa.contacts.v1 import contacts_pb2 as pb
 from sfa.contacts.v1 import contacts_pb2_grpc as stubs
 
 from chassis.ids import new_id
+from tests.shared_data import shared_data
 from tests.stack import Stack
-
-SHARED = Path(
-    os.environ.get("SFA_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data")
-)
-BLNS = SHARED / "naughty_strings" / "blns.json"
 
 
 @pytest.fixture
@@ -62,10 +56,7 @@ async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str, list[str]
 
 
 def naughty_strings() -> list[str]:
-    if not BLNS.exists():
-        assert "CI" not in os.environ, f"{BLNS} is missing"
-        pytest.skip(f"{BLNS} is not there")
-    strings: list[str] = json.loads(BLNS.read_text())
+    strings: list[str] = json.loads(shared_data("naughty_strings/blns.json").read_text())
     return strings
 
 

@@ -8,6 +8,12 @@ down_revision = None
 migration = Migration("contacts")
 
 
+# The inverted indexes do not lead with the tenant: that entry would be as long as the tenant is large, and
+# be read in every search (100,000 accounts of one tenant: 3.6 ms instead of 0.6). A short list of pending
+# entries, because every search reads all of it, too.
+PENDING = "WITH (gin_pending_list_limit = 256)"
+
+
 def upgrade() -> None:
     migration.chassis(1)
     migration.entity(
@@ -34,12 +40,12 @@ def upgrade() -> None:
         "name, id",
         "updated_at, id",
     )
-    migration.sql("CREATE INDEX accounts_names ON data.accounts USING gin (tenant_id, name gin_trgm_ops)")
+    migration.sql(f"CREATE INDEX accounts_names ON data.accounts USING gin (name gin_trgm_ops) {PENDING}")
     migration.sql(
-        "CREATE INDEX accounts_emails ON data.accounts USING gin (tenant_id, emails jsonb_path_ops)"
+        f"CREATE INDEX accounts_emails ON data.accounts USING gin (emails jsonb_path_ops) {PENDING}"
     )
     migration.sql(
-        "CREATE INDEX accounts_phones ON data.accounts USING gin (tenant_id, phones jsonb_path_ops)"
+        f"CREATE INDEX accounts_phones ON data.accounts USING gin (phones jsonb_path_ops) {PENDING}"
     )
     migration.entity(
         "contacts",
@@ -64,14 +70,14 @@ def upgrade() -> None:
         "updated_at, id",
     )
     migration.sql(
-        "CREATE INDEX contacts_names ON data.contacts"
-        " USING gin (tenant_id, (given_name || ' ' || family_name) gin_trgm_ops)"
+        "CREATE INDEX contacts_names ON data.contacts USING gin"
+        f" ((given_name || ' ' || family_name) gin_trgm_ops) {PENDING}"
     )
     migration.sql(
-        "CREATE INDEX contacts_emails ON data.contacts USING gin (tenant_id, emails jsonb_path_ops)"
+        f"CREATE INDEX contacts_emails ON data.contacts USING gin (emails jsonb_path_ops) {PENDING}"
     )
     migration.sql(
-        "CREATE INDEX contacts_phones ON data.contacts USING gin (tenant_id, phones jsonb_path_ops)"
+        f"CREATE INDEX contacts_phones ON data.contacts USING gin (phones jsonb_path_ops) {PENDING}"
     )
     migration.table(
         "mentions",
@@ -89,4 +95,4 @@ def upgrade() -> None:
     )
     migration.index("mentions_owner", "mentions", "owner_id WHERE NOT deleted")
     migration.index("mentions_account", "mentions", "account_id, owner_id WHERE NOT deleted")
-    migration.sql("CREATE INDEX mentions_contacts ON data.mentions USING gin (tenant_id, contact_ids)")
+    migration.sql(f"CREATE INDEX mentions_contacts ON data.mentions USING gin (contact_ids) {PENDING}")

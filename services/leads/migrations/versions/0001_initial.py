@@ -8,6 +8,12 @@ down_revision = None
 migration = Migration("leads")
 
 
+# The inverted indexes do not lead with the tenant: that entry would be as long as the tenant is large, and
+# be read in every search (100,000 accounts of one tenant: 3.6 ms instead of 0.6). A short list of pending
+# entries, because every search reads all of it, too.
+PENDING = "WITH (gin_pending_list_limit = 256)"
+
+
 def upgrade() -> None:
     migration.chassis(1)
     migration.entity(
@@ -47,10 +53,10 @@ def upgrade() -> None:
     )
     migration.sql(
         "CREATE INDEX leads_names ON data.leads USING gin"
-        " (tenant_id, (given_name || ' ' || family_name || ' ' || company_name) gin_trgm_ops)"
+        f" ((given_name || ' ' || family_name || ' ' || company_name) gin_trgm_ops) {PENDING}"
     )
-    migration.sql("CREATE INDEX leads_emails ON data.leads USING gin (tenant_id, emails jsonb_path_ops)")
-    migration.sql("CREATE INDEX leads_phones ON data.leads USING gin (tenant_id, phones jsonb_path_ops)")
+    migration.sql(f"CREATE INDEX leads_emails ON data.leads USING gin (emails jsonb_path_ops) {PENDING}")
+    migration.sql(f"CREATE INDEX leads_phones ON data.leads USING gin (phones jsonb_path_ops) {PENDING}")
     migration.entity(
         "queues",
         "name text NOT NULL, member_ids uuid[] NOT NULL",
