@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,10 @@ def bench(
     """Measure speed: requests/s, latency, CPU of all processes per request, beside the floor."""
     import uvloop
 
-    rows = uvloop.run(_measure(scale, processes or None, maven))
+    progress = Console(stderr=True)
+    rows = uvloop.run(
+        _measure(scale, processes or None, maven, lambda row: progress.print(row["name"], style="dim"))
+    )
     if as_json:
         console.print_json(json.dumps(rows))
     else:
@@ -36,7 +40,9 @@ def bench(
         raise typer.Exit(1)
 
 
-async def _measure(scale: float, processes: str | None, maven: Path | None) -> list[dict[str, Any]]:
+async def _measure(
+    scale: float, processes: str | None, maven: Path | None, say: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
     from benchmarks import importing, operations
     from benchmarks.system import system
 
@@ -44,19 +50,24 @@ async def _measure(scale: float, processes: str | None, maven: Path | None) -> l
         return max(20, int(count * scale))
 
     rows: list[dict[str, Any]] = []
+
+    def note(row: dict[str, Any]) -> None:
+        rows.append(row)
+        say(row)
+
     async with system(processes) as running:
-        rows.append(_figure("start on an existing database", running.start_seconds, "s", 4))
+        note(_figure("start on an existing database", running.start_seconds, "s", 4))
         await asyncio.sleep(2)  # idle
-        rows.append(_figure("memory (PSS), idle", running.tree.pss_bytes() / 1e6, "MB", 900))
+        note(_figure("memory (PSS), idle", running.tree.pss_bytes() / 1e6, "MB", 900))
         async with operations.floor(running) as least:
             for operation in (operations.create, operations.get, operations.list_50):
-                rows.append(_row(await operation(running, least, many(1000))))
-        rows.append(_row(await operations.move(running, many(1000))))
-        rows.append(_row(await operations.convert(running, many(100))))
-        rows.append(_row(await operations.bulk(running, max(4, int(20 * scale)))))
-        rows.append(_row(await operations.freshness(running, 200, max(3.0, 15 * scale))))
+                note(_row(await operation(running, least, many(1000))))
+        note(_row(await operations.move(running, many(1000))))
+        note(_row(await operations.convert(running, many(100))))
+        note(_row(await operations.bulk(running, max(4, int(20 * scale)))))
+        note(_row(await operations.freshness(running, 200, max(3.0, 15 * scale))))
         if maven is not None:
-            rows.append(_figure("import of the Maven folder", await importing.maven(running, maven), "s", 20))
+            note(_figure("import of the Maven folder", await importing.maven(running, maven), "s", 20))
     return rows
 
 

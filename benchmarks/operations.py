@@ -335,7 +335,7 @@ async def freshness(system: System, per_second: float, seconds: float) -> Result
     deals = [(await system.client.ask("POST", "/v1/opportunities", _new_deal(n)))["id"] for n in range(256)]
 
     async def request(number: int) -> float:
-        body = {"amount": {"currencyCode": "EUR", "units": str(1000 + number)}}
+        body = {"amount": {"currencyCode": "EUR", "units": str(500_000 + number)}}
         answer = await system.client.send("PATCH", f"/v1/opportunities/{deals[number % 256]}", body)
         _, _, position = decode_token(answer.headers[b"consistency-token"].decode())
         future: asyncio.Future[float] = loop.create_future()
