@@ -148,7 +148,8 @@ class Broker:
             with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
                 await asyncio.wait_for(self._client.flush(), 2)
         if not self._client.is_closed:
-            with contextlib.suppress(nats.errors.Error, OSError):
+            # nats-py asserts that it has been connected once
+            with contextlib.suppress(nats.errors.Error, OSError, AssertionError):
                 await self._client.close()
 
     async def _connect(self) -> None:
