@@ -68,6 +68,7 @@ CREATE TABLE data.operations (
     total bigint,
     result_type text,
     result bytea,
+    code integer,
     reason text,
     error text,
     actor text NOT NULL,
