@@ -147,7 +147,7 @@ class Audit:
             selection=selection,
             counting=Counting(rates, selection.currency, selection.today),
             covered=await organisation.territory_of_owners(),
-            trees={tree: await roll_up.tree(tree, selection) for tree in _TREES},
+            trees={tree: (await roll_up.basis(tree, selection)).tree() for tree in _TREES},
         )
         await call.tx.commit()
         return snapshot
@@ -185,6 +185,7 @@ class Audit:
     async def _looked_at_again(self, ids: list[UUID]) -> dict[UUID, tuple[Deal | None, Deal | None]]:
         """Those that stay different, however long the forecast is waited for."""
         different: dict[UUID, tuple[Deal | None, Deal | None]] = {}
+        under_way: dict[UUID, tuple[Deal | None, Deal | None]] = {}
         for _ in range(_PATIENCE):
             response = await self.opportunities.BatchGetOpportunities(
                 opportunities_pb2.BatchGetOpportunitiesRequest(ids=map(str, ids))
@@ -193,11 +194,15 @@ class Audit:
             theirs = {deal.id: deal for deal in found if not deal.is_deleted}
             ours = await self._kept(ids)
             await self.call.tx.commit()
-            different = {id: (theirs.get(id), ours.get(id)) for id in ids if theirs.get(id) != ours.get(id)}
-            ids = list(different)
+            pairs = {id: (theirs.get(id), ours.get(id)) for id in ids}
+            under_way = {id: pair for id, pair in pairs.items() if pair[0] != pair[1]}
+            final = {id: pair for id, pair in under_way.items() if _are_of_one_version(*pair)}
+            different |= final
+            ids = list(under_way.keys() - final.keys())
             if not ids:
-                break
+                return different
             await asyncio.sleep(_PAUSE_SECONDS)
+        different |= {id: under_way[id] for id in ids}
         return different
 
     def _compare_deal(self, id: UUID, theirs: Deal | None, ours: Deal | None) -> None:
@@ -260,6 +265,10 @@ def _recomputed(
             _add(cells, node, period, figures)
             node = parents.get(node, "" if node == ALL else ALL)
     return cells
+
+
+def _are_of_one_version(theirs: Deal | None, ours: Deal | None) -> bool:
+    return theirs is not None and ours is not None and theirs.version == ours.version
 
 
 def _month(deal: Deal) -> str:

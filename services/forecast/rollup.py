@@ -1,7 +1,7 @@
 """Answering what a request asks for: the tree that it names, with the figures that the caller sees."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sfa.forecast.v1 import forecast_pb2 as pb
@@ -17,27 +17,64 @@ GroupBy = pb.Forecast.GroupBy
 
 
 Asked = pb.GetForecastRequest | pb.StreamForecastRequest
+Cells = dict[str, dict[str, Figures]]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a forecast is made of: the figures of each owner or product, and the tree that they stand in."""
+
+    group_by: pb.Forecast.GroupBy.ValueType
+    selection: Selection
+    own: Cells
+    members: list[Member]
+    covered: dict[UUID, UUID] = field(default_factory=dict)
+    """The territory of each owner."""
+    total: Mapping[str, Figures] | None = None
+    """By product a deal with two products is one deal."""
+    lacking: list[Lacking] = field(default_factory=list)
+
+    @property
+    def unconverted(self) -> int:
+        """How many deals wait for a rate."""
+        return sum(figures.unconverted for periods in self.own.values() for figures in periods.values())
+
+    def tree(self) -> list[Node]:
+        """All nodes that the caller sees."""
+        own = _by_territory(self.own, self.covered) if self.group_by == GroupBy.TERRITORY else self.own
+        return roll_up(self.members, own, self.total)
+
+    def rolled_up(self, asked: Asked) -> "RolledUp":
+        """The part of the tree that was asked for.
+
+        Raises:
+            NodeNotFound: the node is not in it.
+        """
+        node_id = asked.node_id or ALL
+        nodes = below(self.tree(), node_id, asked.depth if asked.HasField("depth") else None)
+        return RolledUp(self, pruned(nodes, frozenset({node_id})))
 
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """A forecast: the tree, and what it was made with."""
+    """A forecast: the tree, and what it was made of."""
 
-    group_by: pb.Forecast.GroupBy.ValueType
-    selection: Selection
+    basis: Basis
     nodes: list[Node]
-    lacking: list[Lacking]
 
-    def to_proto(self) -> pb.Forecast:
-        """The answer, without watermarks."""
-        periods, currency = self.selection.periods, self.selection.currency
+    def to_proto(self, only: Sequence[Node] | None = None) -> pb.Forecast:
+        """The answer, without watermarks; with all nodes, or only some."""
+        basis, selection = self.basis, self.basis.selection
+        periods, currency = selection.periods, selection.currency
         return pb.Forecast(
-            group_by=self.group_by,
+            group_by=basis.group_by,
             currency=currency,
             periods=map(wire.period_to_proto, periods),
-            nodes=(wire.node_to_proto(node, periods, currency) for node in self.nodes),
-            missing_rates=(wire.lacking_to_proto(lacking, currency) for lacking in self.lacking),
-            today=convert.date_to_proto(self.selection.today),
+            nodes=(
+                wire.node_to_proto(node, periods, currency) for node in (self.nodes if only is None else only)
+            ),
+            missing_rates=(wire.lacking_to_proto(lacking, currency) for lacking in basis.lacking),
+            today=convert.date_to_proto(selection.today),
         )
 
 
@@ -56,15 +93,12 @@ class RollUp:
             PeriodUnknown, PeriodRangeWrong, TooManyPeriods, NodeNotFound: the request is wrong.
             SettingsUnknown: the tenant's settings have not been heard.
         """
+        return (await self.basis_for(asked)).rolled_up(asked)
+
+    async def basis_for(self, asked: Asked) -> Basis:
+        """What the forecast that was asked for is made of."""
         selection = await self.selection(asked.periods, asked.currency)
-        group_by = asked.group_by or GroupBy.TEAM
-        node_id = asked.node_id or ALL
-        nodes = below(await self.tree(group_by, selection, node_id), node_id)
-        lacking: list[Lacking] = []
-        if any(figures.unconverted for figures in nodes[0].total.values()):
-            lacking = await self.figures.lacking(selection)
-        shown = below(nodes, node_id, asked.depth) if asked.HasField("depth") else nodes
-        return RolledUp(group_by, selection, pruned(shown, frozenset({node_id})), lacking)
+        return await self.basis(asked.group_by or GroupBy.TEAM, selection, asked.node_id)
 
     async def selection(self, periods: Sequence[str], currency: str) -> Selection:
         """Which deals are added up for a request, and how."""
@@ -73,17 +107,36 @@ class RollUp:
         chosen = settings.calendar.selected(list(periods), today)
         return Selection(chosen, currency or settings.reporting_currency, settings.reporting_currency, today)
 
-    async def tree(self, group_by: int, selection: Selection, asked: str = ALL) -> list[Node]:
-        """All nodes that the caller sees; `asked` is among them, if there is such a thing at all."""
+    async def basis(
+        self, group_by: pb.Forecast.GroupBy.ValueType, selection: Selection, asked: str = ""
+    ) -> Basis:
+        """Everything of one tree; the node `asked` is in it, if there is such a thing at all."""
+        total: Mapping[str, Figures] | None = None
+        covered: dict[UUID, UUID] = {}
         if group_by == GroupBy.PRODUCT:
             own = await self.figures.by_product(selection)
+            total = await self.figures.in_all(selection)
             members = await self.organisation.products({*own, asked})
-            return roll_up(members, own, await self.figures.in_all(selection))
-        own = await self.figures.by_owner(selection)
-        members = await self.members(group_by, {*own, asked})
+        else:
+            own = await self.figures.by_owner(selection)
+            members = await self.members(group_by, {*own, asked})
         if group_by == GroupBy.TERRITORY:
-            own = _by_territory(own, await self.organisation.territory_of_owners())
-        return roll_up(members, own)
+            covered = await self.organisation.territory_of_owners()
+        basis = Basis(group_by, selection, own, members, covered, total)
+        return replace(basis, lacking=await self.figures.lacking(selection)) if basis.unconverted else basis
+
+    async def renewed(self, basis: Basis, owners: Collection[UUID | None]) -> Basis | None:
+        """The same with the figures of some owners read again; None where that is not enough."""
+        ids = {str(owner) if owner else NONE for owner in owners}
+        if basis.group_by == GroupBy.PRODUCT:
+            return None
+        if basis.group_by == GroupBy.OWNER and ids - basis.own.keys():
+            return None
+        choice = Choice(owners=[owner for owner in owners if owner], unowned=None in owners)
+        figures = await self.figures.by_owner(basis.selection, choice)
+        kept = {owner: periods for owner, periods in basis.own.items() if owner not in ids}
+        renewed = replace(basis, own=kept | figures)
+        return renewed if renewed.unconverted == basis.unconverted else None
 
     async def members(self, group_by: int, ids: set[str]) -> list[Member]:
         """What can be a node: of people only those whom the caller sees."""
@@ -112,7 +165,7 @@ class RollUp:
             part = _ids(below(roll_up(await self.organisation.territories(), {}), node_id))
             return Choice(owners=[owner for owner, territory in covered.items() if territory in part])
         if node_id == NONE:
-            return Choice(unowned=True)
+            return Choice(owners=(), unowned=True)
         if group_by == GroupBy.OWNER:
             return Choice(owners=_ids_of({node_id}))
         members = await self.members(GroupBy.TEAM, set())
@@ -121,11 +174,9 @@ class RollUp:
         return Choice(owners=_ids(below(roll_up(members, {}), node_id)))
 
 
-def _by_territory(
-    own: dict[str, dict[str, Figures]], covered: dict[UUID, UUID]
-) -> dict[str, dict[str, Figures]]:
+def _by_territory(own: Cells, covered: Mapping[UUID, UUID]) -> Cells:
     territories = {str(owner): str(territory) for owner, territory in covered.items()}
-    cells: dict[str, dict[str, Figures]] = {}
+    cells: Cells = {}
     for owner, periods in own.items():
         node = cells.setdefault(territories.get(owner, NONE), {})
         for period, figures in periods.items():

@@ -116,9 +116,9 @@ HEARD: Sequence[tuple[Any, Sequence[Any]]] = (
 
 
 def subscriptions(changes: Changes) -> Subscriptions:
-    """All of these, and then `changes`, which tells the streams."""
+    """All of these, and before them `changes`, which sees what was there and tells the streams."""
     result = Subscriptions()
+    result.on(*(type_ for _, types in HEARD for type_ in types))(changes.announce)
     for handler, types in HEARD:
         result.on(*types)(handler)
-    result.on(*(type_ for _, types in HEARD for type_ in types))(changes.announce)
     return result

@@ -60,7 +60,7 @@ class Choice:
     others: Collection[UUID] | None = None
     """Only deals of everybody but these, and those without an owner."""
     unowned: bool = False
-    """Only deals without an owner."""
+    """Beside the deals of `owners`, those without an owner."""
     product: str | None = None
     """Only deals with this product, or with none, and only their share of it."""
     category: int = 0
@@ -104,9 +104,11 @@ class FigureStore:
     def __init__(self, call: Call) -> None:
         self.call, self.tx = call, call.tx
 
-    async def by_owner(self, selection: Selection) -> dict[str, dict[str, Figures]]:
+    async def by_owner(
+        self, selection: Selection, choice: Choice | None = None
+    ) -> dict[str, dict[str, Figures]]:
         """Figures by owner, then period; deals without an owner are under `none`."""
-        return await self._figures(selection, _DEAL.owner_id)
+        return await self._figures(selection, _DEAL.owner_id, choice=choice)
 
     async def by_product(self, selection: Selection) -> dict[str, dict[str, Figures]]:
         """Figures by product, then period; deals without one are under `none`."""
@@ -147,9 +149,13 @@ class FigureStore:
         return [DealRow(*row) for row in await self.tx.fetch(statement.order_by(one.id).limit(limit))]
 
     async def _figures(
-        self, selection: Selection, node: sa.ColumnElement[UUID], part: Any = None
+        self,
+        selection: Selection,
+        node: sa.ColumnElement[UUID],
+        part: Any = None,
+        choice: Choice | None = None,
     ) -> dict[str, dict[str, Figures]]:
-        one = self._valued(selection, node, part).c
+        one = self._valued(selection, node, part, choice).c
         missing = sa.func.count().filter(one.amount.is_not(None), one.converted.is_(None))
         unpriced = sa.func.count().filter(one.amount.is_(None), one.state == State.OPEN)
         kind = (one.node, one.period, one.category, one.state, one.overdue)
@@ -252,9 +258,8 @@ class FigureStore:
         if choice is None:
             return conditions
         if choice.owners is not None:
-            conditions.append(_among(choice.owners))
-        if choice.unowned:
-            conditions.append(_DEAL.owner_id.is_(None))
+            owned = _among(choice.owners)
+            conditions.append(sa.or_(owned, _DEAL.owner_id.is_(None)) if choice.unowned else owned)
         if choice.others is not None:
             conditions.append(sa.or_(_DEAL.owner_id.is_(None), sa.not_(_among(choice.others))))
         if choice.after is not None:

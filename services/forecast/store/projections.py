@@ -3,8 +3,9 @@
 So it does not matter in which order events come, nor how often.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -29,6 +30,7 @@ _COUNT = Prepared(
     insert(tables.progress)
     .values(changes=1)
     .on_conflict_do_update(index_elements=["tenant_id"], set_={"changes": tables.progress.c.changes + 1})
+    .returning(tables.progress.c.changes)
 )
 
 
@@ -48,9 +50,16 @@ class ProjectionStore:
         # in order of ids, so that two batches that meet wait for each other instead of failing
         await self.tx.executemany(_UPSERTS[table.name], sorted(newest.values(), key=lambda row: row["id"]))
 
-    async def count(self) -> None:
-        """Counts that the forecast has changed: streams look for that."""
-        await self.tx.execute(_COUNT)
+    async def count(self) -> int:
+        """Counts that the forecast has changed, which streams look for: how often it has by now."""
+        self.tx.wrote = True
+        return int(await self.tx.fetchval(_COUNT))
+
+    async def owners_of(self, deals: Collection[UUID]) -> set[UUID | None]:
+        """Whose some deals are, as far as they are known."""
+        kept = tables.deals.c
+        wanted = sa.any_(sa.literal(list(deals), sa.ARRAY(sa.Uuid)))
+        return {row[0] for row in await self.tx.fetch(sa.select(kept.owner_id).where(kept.id == wanted))}
 
     async def changes(self) -> int:
         """How often the forecast has changed."""
