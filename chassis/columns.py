@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -64,7 +65,7 @@ def array(load: Callable[[Any], Any] = lambda item: item) -> Codec:
 
 
 def _as_text(value: Any) -> Any:
-    if isinstance(value, Decimal):
+    if isinstance(value, Decimal | UUID):  # asyncpg's UUIDs are a subclass that orjson does not know
         return str(value)
     if isinstance(value, Money):
         return {"amount": str(value.amount), "currency": value.currency}
@@ -109,7 +110,9 @@ class RowMapper(Generic[E]):
             self._dumps.append(_dump_of(name, codec.dump) if codec else attrgetter(name))
         self.columns = columns
         self.names = [column.name for column in columns]
-        self._plain = tuple((name, index) for name, index, load, second in loaders if not load and second is None)
+        self._plain = tuple(
+            (name, index) for name, index, load, second in loaders if not load and second is None
+        )
         self._loaded = tuple((name, index, load) for name, index, load, _ in loaders if load)
         self._money = tuple((name, index) for name, index, _, second in loaders if second is not None)
 
