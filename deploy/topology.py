@@ -37,7 +37,7 @@ SERVICES: Final = {
         Part("leads", asks=("contacts", "opportunities"), hears=("identity",)),
         Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "quotes")),
         Part("quotes", asks=("contacts", "opportunities"), hears=("identity", "opportunities")),
-        Part("forecast", asks=("opportunities",), hears=("identity", "leads", "opportunities")),
+        Part("forecast", asks=("opportunities",), hears=("identity", "leads", "opportunities", "quotes")),
     )
 }
 GATEWAY: Final = Part("gateway", asks=tuple(SERVICES), hears=("identity",))
