@@ -64,7 +64,9 @@ def _descriptor_set() -> Path:
     from sfa.api.v1 import annotations_pb2
 
     beside = Path(annotations_pb2.__file__).parents[3] / "descriptors.binpb"
-    return beside if beside.exists() else Path(str(importlib.resources.files("chassis") / "descriptors.binpb"))
+    return (
+        beside if beside.exists() else Path(str(importlib.resources.files("chassis") / "descriptors.binpb"))
+    )
 
 
 def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
@@ -80,7 +82,9 @@ def _names(file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
             yield (_FILE_SERVICES, i, _SERVICE_METHODS, j), f"{file.package}.{service.name}.{method.name}"
 
 
-def _message_names(message: DescriptorProto, path: tuple[int, ...], scope: str) -> Iterator[tuple[tuple[int, ...], str]]:
+def _message_names(
+    message: DescriptorProto, path: tuple[int, ...], scope: str
+) -> Iterator[tuple[tuple[int, ...], str]]:
     full_name = f"{scope}.{message.name}"
     yield path, full_name
     for i, entry in enumerate(message.field):

@@ -108,7 +108,9 @@ class Edge:
         self, tracer: Tracer, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> None:
         parent = _propagator.extract({"traceparent": exchange.parent}) if exchange.parent else None
-        with tracer.start_as_current_span(scope["method"], parent, SpanKind.SERVER, record_exception=False) as span:
+        with tracer.start_as_current_span(
+            scope["method"], parent, SpanKind.SERVER, record_exception=False
+        ) as span:
             ours = span.get_span_context()
             exchange.trace_id = f"{ours.trace_id:032x}"
             exchange.traceparent = f"00-{exchange.trace_id}-{ours.span_id:016x}-{ours.trace_flags:02x}"

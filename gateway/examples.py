@@ -53,7 +53,7 @@ def example_text(field: FieldDescriptor, rules: Any) -> str | None:
     """An example of a string field that its own rules allow; None where nothing good is known."""
     if rules.uuid:
         return UUID
-    owner = field.containing_type.name
+    owner = field.containing_type.name if field.containing_type is not None else ""
     sample = _NAMES.get(owner) if field.name == "name" else _BY_NAME.get(field.name)
     if field.name == "id" and owner == "ExternalId":
         sample = "4711"

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+
 from starlette.types import Receive, Scope, Send
 
 from gateway.problems import MEDIA_TYPE, Header, Problem

@@ -121,7 +121,7 @@ class JsonReader:
         fill = self._fills.get(descriptor.full_name)
         if fill is None:
             # A message may hold its own kind: what is met again while it is compiled is looked up later.
-            self._fills[descriptor.full_name] = lambda message, value: self._fills[descriptor.full_name](message, value)
+            self._fills[descriptor.full_name] = self._fills[descriptor.full_name]
             fill = self._fills[descriptor.full_name] = self._message(descriptor, {})
         return fill
 
@@ -145,9 +145,13 @@ class JsonReader:
         if full_name == "google.protobuf.Any":
             raise TypeError("A request cannot hold google.protobuf.Any.")
         setters = {
-            field.json_name: self.field(field) for field in descriptor.fields if field.json_name not in elsewhere
+            field.json_name: self.field(field)
+            for field in descriptor.fields
+            if field.json_name not in elsewhere
         }
-        originals = {field.name: field.json_name for field in descriptor.fields if field.name != field.json_name}
+        originals = {
+            field.name: field.json_name for field in descriptor.fields if field.name != field.json_name
+        }
 
         def fill(message: Any, value: Any) -> None:
             if type(value) is not dict:
@@ -165,6 +169,7 @@ class JsonReader:
         return fill
 
     def _one_message(self, field: FieldDescriptor) -> Fill:
+        assert field.message_type is not None
         name, fill = field.name, self.fill(field.message_type)
         oneof = field.containing_oneof.name if field.containing_oneof else None
 
@@ -307,12 +312,14 @@ def _boolean(value: Any) -> bool:
 
 def _integer(low: int, high: int, *, long: bool = False) -> Convert:
     def convert(value: Any) -> int:
-        if type(value) is float and isfinite(value) and value.is_integer():
-            value = int(value)
-        elif long and type(value) is str and _LONG.fullmatch(value):
+        if (type(value) is float and isfinite(value) and value.is_integer()) or (
+            long and type(value) is str and _LONG.fullmatch(value)
+        ):
             value = int(value)
         if type(value) is not int:
-            raise BadField(f"Must be a whole number{' (as a string or a number)' if long else ''}, not {_kind(value)}.")
+            raise BadField(
+                f"Must be a whole number{' (as a string or a number)' if long else ''}, not {_kind(value)}."
+            )
         if not low <= value <= high:
             raise BadField(f"Must be between {low} and {high}.")
         return value

@@ -21,8 +21,8 @@ from gateway.settings import GatewaySettings
 from gateway.upstream import Metadata, Upstream, call
 
 TOKEN_PATH, REVOKE_PATH, KEYS_PATH = "/v1/oauth/token", "/v1/oauth/revoke", "/.well-known/jwks.json"
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # a name, no secret
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # the same
 
 _SERVICE = "/sfa.identity.v1.TokenService"
 _FORM = "application/x-www-form-urlencoded"
@@ -55,11 +55,26 @@ def oauth_rpcs() -> list[Rpc]:
     return [rpc_of(f"{_SERVICE}/{name}") for name in ("IssueToken", "RevokeToken", "GetJwks")]
 
 
+class PublicKeys:
+    """Identity's public keys: for whoever asks, and for the gateway's own verification."""
+
+    def __init__(self, upstream: Upstream, settings: GatewaySettings) -> None:
+        *_, self._call = (upstream.unary(rpc) for rpc in oauth_rpcs())
+        self._seconds = settings.call_seconds
+
+    async def fetch(self, traceparent: str = "") -> list[dict[str, str]]:
+        """The keys as they are now."""
+        metadata = (("traceparent", traceparent),) if traceparent else ()
+        answer, _ = await call(self._call, auth_pb2.GetJwksRequest(), metadata, self._seconds)
+        return [{field.name: value for field, value in key.ListFields()} for key in answer.keys]
+
+
 class OAuth:
     """The endpoints; each is a Starlette endpoint."""
 
-    def __init__(self, upstream: Upstream, gate: Gate, settings: GatewaySettings) -> None:
-        self._issue, self._revoke, self._keys = (upstream.unary(rpc) for rpc in oauth_rpcs())
+    def __init__(self, upstream: Upstream, keys: PublicKeys, gate: Gate, settings: GatewaySettings) -> None:
+        self._issue, self._revoke, _ = (upstream.unary(rpc) for rpc in oauth_rpcs())
+        self._keys = keys
         self._gate = gate
         self._settings = settings
 
@@ -93,7 +108,9 @@ class OAuth:
         exchange.route = REVOKE_PATH
         try:
             form = await self._form(request, exchange)
-            await self._call(self._revoke, auth_pb2.RevokeTokenRequest(token=_needed(form, "token")), exchange)
+            await self._call(
+                self._revoke, auth_pb2.RevokeTokenRequest(token=_needed(form, "token")), exchange
+            )
         except OAuthError as error:
             return _refused(error, exchange)
         return _answer(200, {}, exchange)
@@ -103,16 +120,10 @@ class OAuth:
         exchange: Exchange = request.scope["sfa.exchange"]
         exchange.route = KEYS_PATH
         self._gate.anonymous(exchange)
-        response = _answer(200, {"keys": await self.jwks(exchange)}, exchange)
+        response = _answer(200, {"keys": await self._keys.fetch(exchange.traceparent)}, exchange)
         response.headers["cache-control"] = "public, max-age=60"
         del response.headers["pragma"]
         return response
-
-    async def jwks(self, exchange: Exchange | None = None) -> list[dict[str, str]]:
-        """Identity's public keys: for the endpoint, and for the gateway's own verification."""
-        metadata = (("traceparent", exchange.traceparent),) if exchange else ()
-        answer, _ = await call(self._keys, auth_pb2.GetJwksRequest(), metadata, self._settings.call_seconds)
-        return [{field.name: value for field, value in key.ListFields()} for key in answer.keys]
 
     async def _form(self, request: Request, exchange: Exchange) -> dict[str, str]:
         try:

@@ -39,7 +39,9 @@ def _token() -> dict[str, Any]:
         }
     }
     for name, (description, examples) in strings.items():
-        properties[name] = {"type": "string", "description": description} | ({"examples": examples} if examples else {})
+        properties[name] = {"type": "string", "description": description} | (
+            {"examples": examples} if examples else {}
+        )
     tokens = {
         "type": "object",
         "required": ["access_token", "token_type", "expires_in"],
@@ -61,26 +63,36 @@ def _token() -> dict[str, Any]:
         "security": [],
         "requestBody": {
             "required": True,
-            "content": {_FORM: {"schema": {"type": "object", "required": ["grant_type"], "properties": properties}}},
+            "content": {
+                _FORM: {"schema": {"type": "object", "required": ["grant_type"], "properties": properties}}
+            },
         },
         "responses": {"200": _json("Tokens.", tokens)} | _errors(),
     }
 
 
 def _revoke() -> dict[str, Any]:
-    form = {"type": "object", "required": ["token"], "properties": {"token": {"type": "string", "minLength": 1}}}
+    form = {
+        "type": "object",
+        "required": ["token"],
+        "properties": {"token": {"type": "string", "minLength": 1}},
+    }
     return {
         "operationId": "RevokeToken",
         "tags": ["sign-in"],
         "summary": "Revokes a refresh token and its session (RFC 7009)",
         "security": [],
         "requestBody": {"required": True, "content": {_FORM: {"schema": form}}},
-        "responses": {"200": _json("Done; an unknown token is answered the same way.", {"type": "object"})} | _errors(),
+        "responses": {"200": _json("Done; an unknown token is answered the same way.", {"type": "object"})}
+        | _errors(),
     }
 
 
 def _keys() -> dict[str, Any]:
-    key = {"type": "object", "properties": {name: {"type": "string"} for name in ("kty", "crv", "x", "kid", "alg")}}
+    key = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("kty", "crv", "x", "kid", "alg")},
+    }
     keys = {"type": "object", "required": ["keys"], "properties": {"keys": {"type": "array", "items": key}}}
     return {
         "operationId": "ReadKeys",
@@ -98,7 +110,10 @@ def _probe(operation: str, summary: str) -> dict[str, Any]:
         "tags": ["operations"],
         "summary": summary,
         "security": [],
-        "responses": {"200": _json("It is so.", status), "default": {"$ref": "#/components/responses/Problem"}},
+        "responses": {
+            "200": _json("It is so.", status),
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
     }
 
 

@@ -125,8 +125,7 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
         if name in demanded:
             parameter["required"] = True
         parameters.append(parameter)
-    for header in route.headers:
-        parameters.append(_header_parameter(header))
+    parameters += [_header_parameter(header) for header in route.headers]
     if route.method == "GET" and "etag" in route.response.fields_by_name:
         parameters.append(
             {
@@ -145,11 +144,12 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _path_parameter(route: Route, variable: str, schemas: Schemas) -> dict[str, Any]:
-    message = route.request
-    *parents, last = variable.split(".")
-    for parent in parents:
-        message = message.fields_by_name[parent].message_type
-    schema = schemas.field(message.fields_by_name[last])
+    first, *rest = variable.split(".")
+    field = route.request.fields_by_name[first]
+    for name in rest:
+        assert field.message_type is not None  # the rule was checked
+        field = field.message_type.fields_by_name[name]
+    schema = schemas.field(field)
     description = schema.pop("description", "")
     return {
         "name": _camel(variable), "in": "path", "required": True, "schema": schema, "description": description,
@@ -168,8 +168,10 @@ def _query_schema(field: FieldDescriptor, schemas: Schemas) -> Schema:
 def _header_parameter(header: str) -> dict[str, Any]:
     about = {
         IDEMPOTENCY_KEY: (
-            "Makes a retry safe: the same key gives the same outcome for 30 days, and is refused for another body. "
-            "Made by the gateway where it is left out.",
+            (
+                "Makes a retry safe: the same key gives the same outcome for 30 days, and is refused for another body. "
+                "Made by the gateway where it is left out."
+            ),
             {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]([ !#-~]*[!#-~])?$"},
         ),
         IF_MATCH: (
@@ -189,7 +191,7 @@ def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
     if not route.body:
         return None
     partial = route.method == "PATCH" or ":batchUpsert" in route.template
-    if (field := route.body_field) is not None:
+    if (field := route.body_field) is not None and field.message_type is not None:
         schema = schemas.message(field.message_type, partial=partial)
     else:
         without = {variable.split(".")[0] for variable in route.variables} | set(route.headers.values())
@@ -284,14 +286,23 @@ def _problem() -> Schema:
 
 def _security(routes: Sequence[Route]) -> dict[str, Any]:
     scopes = sorted({route.rpc.permission for route in routes} - {PUBLIC})
-    flow = {"tokenUrl": "/v1/oauth/token", "refreshUrl": "/v1/oauth/token", "scopes": dict.fromkeys(scopes, "")}
+    flow = {
+        "tokenUrl": "/v1/oauth/token",
+        "refreshUrl": "/v1/oauth/token",
+        "scopes": dict.fromkeys(scopes, ""),
+    }
     return {
         "password": {
             "type": "oauth2",
             "description": "E-mail address and password. The scopes are the permissions that your roles include.",
             "flows": {"password": flow},
         },
-        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token.",
+        },
     }
 
 

@@ -96,7 +96,9 @@ def of_refusal(refusal: Refusal, *, if_match: bool = False) -> Problem:
 
 def challenge(reason: str) -> bytes:
     """The `WWW-Authenticate` of a 401 (RFC 6750 section 3)."""
-    return b'Bearer realm="sfa"' if reason == "TOKEN_MISSING" else b'Bearer realm="sfa", error="invalid_token"'
+    return (
+        b'Bearer realm="sfa"' if reason == "TOKEN_MISSING" else b'Bearer realm="sfa", error="invalid_token"'
+    )
 
 
 def not_found() -> Problem:

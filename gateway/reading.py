@@ -16,10 +16,12 @@ from gateway.exchange import Exchange
 from gateway.from_json import BadField, Fill, JsonReader, MalformedJson, read, text
 from gateway.problems import Problem, of_field
 from gateway.to_json import WRAPPERS
-from gateway.transcoding import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, WHOLE, Route, fill_variable
+from gateway.transcoding import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, Route, fill_variable
 
 DATE = "google.type.Date"
-_TEXT_TYPES = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"})
+_TEXT_TYPES = frozenset(
+    {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
+)
 _MOST_PARAMETERS = 300
 _NESTING = 2
 
@@ -44,7 +46,9 @@ class RequestReader:
         self._headers = route.headers
         self._parameters = query_parameters(route.query_fields)
         self._fills = {
-            name: (fill, parents) for name, parents, field in self._parameters for fill in (json.field(field),)
+            name: (fill, parents)
+            for name, parents, field in self._parameters
+            for fill in (json.field(field),)
         }
         self._loose = {name: (_loose(field), field.is_repeated) for name, _, field in self._parameters}
         self._fill_body = self._body_filler(json)
@@ -84,9 +88,13 @@ class RequestReader:
             return
         content_type = exchange.headers.get(b"content-type", b"")
         if content_type != b"application/json" and not _MEDIA_TYPE.fullmatch(content_type.strip()):
-            raise _unsupported("Content-Type", "The body must be application/json.", b"accept", b"application/json")
+            raise _unsupported(
+                "Content-Type", "The body must be application/json.", b"accept", b"application/json"
+            )
         if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise _unsupported("Content-Encoding", "The body must not be compressed.", b"accept-encoding", b"identity")
+            raise _unsupported(
+                "Content-Encoding", "The body must not be compressed.", b"accept-encoding", b"identity"
+            )
         try:
             value = read(body)
         except MalformedJson as error:
@@ -103,7 +111,9 @@ class RequestReader:
 
     def _read_variable(self, message: Message, path: str, value: str) -> None:
         try:
-            fill_variable(message, path, text(unquote(value, errors="surrogateescape")) if "%" in value else value)
+            fill_variable(
+                message, path, text(unquote(value, errors="surrogateescape")) if "%" in value else value
+            )
         except BadField as error:
             error.path.insert(0, _camel(path))
             raise
@@ -168,7 +178,11 @@ def query_parameters(
         if inner is None or inner.full_name in _TEXT_TYPES | WRAPPERS | {DATE}:
             name = ".".join(item.json_name for item in (*parents, field))
             parameters.append((name, tuple(str(parent.name) for parent in parents), field))
-        elif not field.is_repeated and len(parents) < _NESTING and not inner.full_name.startswith("google.protobuf"):
+        elif (
+            not field.is_repeated
+            and len(parents) < _NESTING
+            and not inner.full_name.startswith("google.protobuf")
+        ):
             parameters += query_parameters(inner.fields, (*parents, field))
     return parameters
 

@@ -88,7 +88,9 @@ class Schemas:
             self.components[name] = self.object(message, partial=partial)
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def object(self, message: Descriptor, *, partial: bool = False, without: frozenset[str] = frozenset()) -> Schema:
+    def object(
+        self, message: Descriptor, *, partial: bool = False, without: frozenset[str] = frozenset()
+    ) -> Schema:
         """A message in place, without some of its fields."""
         fields = [field for field in message.fields if field.name not in without]
         needed = _demanded(message) if partial else _demanded(message) | _required(message)
@@ -107,10 +109,9 @@ class Schemas:
     def field(self, field: FieldDescriptor, *, partial: bool = False) -> Schema:
         """A field: its type, its constraints, what it means."""
         rules = field.GetOptions().Extensions[validate_pb2.field]
-        if field.is_repeated:
-            schema = self._repeated(field, rules, partial)
-        else:
-            schema = self._one(field, rules, partial)
+        schema = (
+            self._repeated(field, rules, partial) if field.is_repeated else self._one(field, rules, partial)
+        )
         if description := self.text(field.full_name):
             schema["description"] = description
         if field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]:
@@ -124,16 +125,24 @@ class Schemas:
             values = [value.name for value in enum.values]
             lines = [self.text(enum.full_name), ""]
             lines += [f"- `{value}`: {self.text(f'{enum.full_name}.{value}')}" for value in values]
-            self.components[name] = {"type": "string", "enum": values, "description": "\n".join(lines).strip()}
+            self.components[name] = {
+                "type": "string",
+                "enum": values,
+                "description": "\n".join(lines).strip(),
+            }
         return {"$ref": f"#/components/schemas/{name}"}
 
     def _repeated(self, field: FieldDescriptor, rules: Any, partial: bool) -> Schema:
         entry = field.message_type
         if entry is not None and entry.GetOptions().map_entry:
             value = entry.fields_by_name["value"]
-            schema = {"type": "object", "additionalProperties": self._one(value, rules.map.values, partial)}
-            return schema | _given({"minProperties": rules.map.min_pairs, "maxProperties": rules.map.max_pairs})
-        schema = {"type": "array", "items": self._one(field, rules.repeated.items, partial)}
+            entries: Schema = {
+                "type": "object", "additionalProperties": self._one(value, rules.map.values, partial),
+            }  # fmt: skip
+            return entries | _given(
+                {"minProperties": rules.map.min_pairs, "maxProperties": rules.map.max_pairs}
+            )
+        schema: Schema = {"type": "array", "items": self._one(field, rules.repeated.items, partial)}
         if rules.repeated.unique:
             schema["uniqueItems"] = True
         return schema | _given({"minItems": rules.repeated.min_items, "maxItems": rules.repeated.max_items})
@@ -257,7 +266,9 @@ def _number(field: FieldDescriptor, rules: Any) -> Schema:
         _F.TYPE_SINT64: "sint64", _F.TYPE_SFIXED64: "sfixed64", _F.TYPE_UINT64: "uint64", _F.TYPE_FIXED64: "fixed64",
     }  # fmt: skip
     kind = kinds[field.type]
-    schema: Schema = {"type": "number"} if kind in ("double", "float") else {"type": "integer", "format": "int32"}
+    schema: Schema = (
+        {"type": "number"} if kind in ("double", "float") else {"type": "integer", "format": "int32"}
+    )
     if kind.endswith("64"):
         schema = {"type": ["string", "integer"], "pattern": _LONG, "format": "int64"}
     limits = getattr(rules, kind)

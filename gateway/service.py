@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from opentelemetry import trace
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 
 from chassis import telemetry
 from chassis.clock import SystemClock
@@ -28,7 +29,7 @@ from gateway.documentation import Documentation
 from gateway.edge import Drain, Edge
 from gateway.endpoint import Answerer, Gate, TranscodedRoutes, UnaryEndpoint, Verifier
 from gateway.from_json import JsonReader
-from gateway.oauth import KEYS_PATH, REVOKE_PATH, TOKEN_PATH, OAuth, oauth_rpcs
+from gateway.oauth import KEYS_PATH, REVOKE_PATH, TOKEN_PATH, OAuth, PublicKeys, oauth_rpcs
 from gateway.operations import Operations
 from gateway.settings import GatewaySettings
 from gateway.streams import StreamEndpoint
@@ -64,9 +65,10 @@ class Gateway:
     def app(self) -> FastAPI:
         """The ASGI app. It opens its channels: make it where an event loop runs."""
         self.upstream = upstream = Upstream(self.settings.peers, [*rpcs_of(self.routes), *oauth_rpcs()])
-        keys = RemoteKeys(lambda: oauth.jwks())
-        gate = Gate(self._verifier or TokenVerifier(keys, SystemClock()), self.settings)
-        oauth = OAuth(upstream, gate, self.settings)
+        keys = PublicKeys(upstream, self.settings)
+        verifier = self._verifier or TokenVerifier(RemoteKeys(keys.fetch), SystemClock())
+        gate = Gate(verifier, self.settings)
+        oauth = OAuth(upstream, keys, gate, self.settings)
         operations = Operations(upstream, self.drain)
 
         app = FastAPI(
@@ -135,7 +137,7 @@ class Gateway:
         )
         self._server = _Server(config)
         self._serving = asyncio.ensure_future(self._server.serve([listening]))
-        while not self._server.started and not self._serving.done():  # noqa: ASYNC110  # uvicorn tells nobody
+        while not self._server.started and not self._serving.done():  # uvicorn tells nobody
             await asyncio.sleep(0.005)
         if self._serving.done():
             await self._serving
@@ -165,7 +167,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _to_the_edge(request: Request, error: Exception) -> None:
+async def _to_the_edge(request: Request, error: Exception) -> Response:
     """What the router says becomes a problem where all others do."""
     raise error
 

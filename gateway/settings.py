@@ -16,7 +16,9 @@ class GatewaySettings(BaseSettings):
     """The address to listen on: loopback unless told otherwise."""
     port: int = Field(8080, ge=0, le=65535)
     """0 takes a free one."""
-    peers: dict[str, str] = Field({}, validation_alias=AliasChoices("peers", "SFA_GATEWAY_PEERS", "SFA_PEERS"))
+    peers: dict[str, str] = Field(
+        {}, validation_alias=AliasChoices("peers", "SFA_GATEWAY_PEERS", "SFA_PEERS")
+    )
     """Where the services are, by name, as gRPC addresses (`127.0.0.1:7001`, `unix:/run/sfa/leads`)."""
 
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
@@ -51,4 +53,6 @@ class GatewaySettings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("otlp_endpoint", "SFA_GATEWAY_OTLP_ENDPOINT", "SFA_OTLP_ENDPOINT")
     )
-    log_level: str = Field("INFO", validation_alias=AliasChoices("log_level", "SFA_GATEWAY_LOG_LEVEL", "SFA_LOG_LEVEL"))
+    log_level: str = Field(
+        "INFO", validation_alias=AliasChoices("log_level", "SFA_GATEWAY_LOG_LEVEL", "SFA_LOG_LEVEL")
+    )

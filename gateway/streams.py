@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from chassis.errors import Unauthenticated
 from gateway.edge import Drain, problem_of
 from gateway.endpoint import Gate, admitted
 from gateway.exchange import Exchange
@@ -67,42 +65,44 @@ class StreamEndpoint:
         following = asyncio.ensure_future(anext(messages))
         try:
             # A refusal comes instead of the first message: it is answered as a problem, with its status.
-            await asyncio.wait({following, until}, timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED)
-            if following.done() and isinstance(error := following.exception(), Exception):
-                if not isinstance(error, StopAsyncIteration):
-                    raise error
+            await asyncio.wait(
+                {following, until}, timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED
+            )
+            if following.done() and (error := following.exception()) and not _is_end(error):
+                raise error
             part = _parts(send)
             await _begin(send, exchange)
             await part(b"retry: %d\n\n" % RETRY_MILLISECONDS)
             while not until.done():
                 if not following.done():
                     await part(b": still here\n\n")
+                elif error := following.exception():
+                    await self._end_with(error, exchange, part)
+                    break
                 else:
-                    try:
-                        message = following.result()
-                    except StopAsyncIteration:
-                        break
-                    except Exception as error:
-                        await self._end_with(error, exchange, part)
-                        break
-                    await part(self._frame(message))
+                    await part(self._frame(following.result()))
                     following = asyncio.ensure_future(anext(messages))
-                await asyncio.wait({following, until}, timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {following, until}, timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED
+                )
             await part(b"", False)
         finally:
             following.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
-                await following
+            await asyncio.gather(following, return_exceptions=True)
 
     def _frame(self, message: Any) -> bytes:
         cursor = message.cursor if self._has_cursor else ""
         place = b"id: %b\n" % cursor.encode() if cursor and "\n" not in cursor else b""
         return b"%bevent: %b\ndata: %b\n\n" % (place, self._event, self._to_json(message))
 
-    async def _end_with(self, error: Exception, exchange: Exchange, part: Callable[..., Awaitable[None]]) -> None:
+    async def _end_with(
+        self, error: BaseException, exchange: Exchange, part: Callable[..., Awaitable[None]]
+    ) -> None:
         """Says why the stream ends; the end of its token needs no saying."""
-        if isinstance(error, Unauthenticated):
+        if _is_end(error):
             return
+        if not isinstance(error, Exception):
+            raise error
         problem = problem_of(error, exchange)
         if problem.status != _UNAUTHENTICATED:
             await part(b"event: problem\ndata: %b\n\n" % problem.body(exchange.trace_id))
@@ -119,6 +119,10 @@ class StreamEndpoint:
         finally:
             leaving.cancel()
             stopping.cancel()
+
+
+def _is_end(error: BaseException) -> bool:
+    return isinstance(error, StopAsyncIteration)
 
 
 def event_name(route: Route) -> bytes:

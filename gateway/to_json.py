@@ -31,7 +31,7 @@ WRAPPERS = frozenset(
 
 _F = FieldDescriptor
 _LONG = {_F.TYPE_INT64, _F.TYPE_UINT64, _F.TYPE_SINT64, _F.TYPE_FIXED64, _F.TYPE_SFIXED64}
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # whose text has no offset
 
 
 def timestamp_text(timestamp: Any) -> str:
@@ -132,11 +132,13 @@ class JsonWriter:
 
 
 def _double(value: float) -> float | str:
-    return value if isfinite(value) else ("NaN" if value != value else "Infinity" if value > 0 else "-Infinity")
+    return (
+        value if isfinite(value) else ("NaN" if value != value else "Infinity" if value > 0 else "-Infinity")
+    )
 
 
 def _single(value: float) -> float | str:
-    return ToShortestFloat(value) if isfinite(value) else _double(value)  # type: ignore[no-any-return]
+    return ToShortestFloat(value) if isfinite(value) else _double(value)
 
 
 def _struct(message: Any) -> Any:

@@ -134,7 +134,9 @@ def _route(rpc: Rpc, rule: HttpRule) -> Route:
     kind = rule.WhichOneof("pattern")
     if kind is None or rule.response_body:
         raise RuleError(f"{rpc.name}: the rule has no path, or a response_body, which is not served")
-    method, template = (rule.custom.kind, rule.custom.path) if kind == "custom" else (kind.upper(), getattr(rule, kind))
+    method, template = (
+        (rule.custom.kind, rule.custom.path) if kind == "custom" else (kind.upper(), getattr(rule, kind))
+    )
     path, _, verb = template.rpartition(":") if ":" in template.rpartition("/")[2] else (template, "", "")
     segments, variables = [], []
     for segment in path.removeprefix("/").split("/"):
@@ -170,14 +172,19 @@ def _check_variable(rpc: Rpc, path: str) -> None:
     message = rpc.descriptor.input_type
     *parents, last = path.split(".")
     for name in parents:
-        message = _field(message, name).message_type
+        inner = _field(message, name).message_type
+        if inner is None:
+            raise RuleError(f"{rpc.name}: the path's {name} is no message")
+        message = inner
     if _field(message, last).type != FieldDescriptor.TYPE_STRING:
         raise RuleError(f"{rpc.name}: the path's {path} is not a string")
 
 
 def _with_item(route: Route, readable: set[str]) -> Route:
     item = f"{route.template}/{{id}}"
-    creates = route.method == "POST" and str(route.rpc.descriptor.name).startswith("Create") and item in readable
+    creates = (
+        route.method == "POST" and str(route.rpc.descriptor.name).startswith("Create") and item in readable
+    )
     if not creates or "id" not in route.response.fields_by_name:
         return route
     return replace(route, item_template=item)

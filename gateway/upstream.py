@@ -139,7 +139,8 @@ def rpcs_of(routes: Iterable[Route]) -> list[Rpc]:
 def _service_config(rpcs: Iterable[Rpc]) -> str:
     repeatable = [rpc for rpc in rpcs if rpc.reads or rpc.takes_request_id]
     names = [
-        {"service": rpc.descriptor.containing_service.full_name, "method": rpc.descriptor.name} for rpc in repeatable
+        {"service": rpc.descriptor.containing_service.full_name, "method": rpc.descriptor.name}
+        for rpc in repeatable
     ]
     return orjson.dumps(
         {

@@ -57,11 +57,13 @@ class Answering(grpc.GenericRpcHandler):
         return self.seen[-1]
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
-        rpc = rpc_of(details.method)  # type: ignore[arg-type]  # a text here
+        rpc = rpc_of(details.method)
         name = rpc.descriptor.name
 
         async def unary(request: Any, context: Any) -> Any:
-            self.seen.append(Seen(name, request, dict(context.invocation_metadata()), context.time_remaining()))
+            self.seen.append(
+                Seen(name, request, dict(context.invocation_metadata()), context.time_remaining())
+            )
             answer = self.answers.get(name, rpc.response_class())
             try:
                 if callable(answer):
@@ -76,7 +78,9 @@ class Answering(grpc.GenericRpcHandler):
             return answer
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            self.seen.append(Seen(name, request, dict(context.invocation_metadata()), context.time_remaining()))
+            self.seen.append(
+                Seen(name, request, dict(context.invocation_metadata()), context.time_remaining())
+            )
             try:
                 async for message in self.answers[name](request):
                     yield message
@@ -137,7 +141,9 @@ Start = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
 @pytest.fixture
-async def start(backend: Backend, callers: Callers, clock: MovableClock, contract: Contract) -> AsyncIterator[Start]:
+async def start(
+    backend: Backend, callers: Callers, clock: MovableClock, contract: Contract
+) -> AsyncIterator[Start]:
     """Starts a gateway with settings of its own; gives a client that speaks for a rep."""
     running: list[tuple[Gateway, httpx.AsyncClient]] = []
 
@@ -167,7 +173,9 @@ async def client(start: Start) -> httpx.AsyncClient:
 
 def opportunity(**fields: Any) -> pb.Opportunity:
     """An opportunity as a service would answer it."""
-    return pb.Opportunity(**({"id": "0198c0de-0000-7000-8000-000000000001", "etag": "3", "name": "Deal"} | fields))
+    return pb.Opportunity(
+        **({"id": "0198c0de-0000-7000-8000-000000000001", "etag": "3", "name": "Deal"} | fields)
+    )
 
 
 __all__ = ["Answering", "Backend", "Start", "asyncio", "auth_pb2", "comments_of", "opportunity"]

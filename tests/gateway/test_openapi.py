@@ -86,7 +86,9 @@ def test_what_is_answered_is_as_described(openapi: dict[str, Any], routes: list[
         schema = answer["content"]["application/json"]["schema"] | {"components": openapi["components"]}
         body = json.loads(writer.to_bytes(route.response)(GetMessageClass(route.response)()))
         wrong = jsonschema_rs.Draft202012Validator(schema).iter_errors(body)
-        assert not [error for error in wrong if "Additional properties" in error.message or "type" in error.message]
+        assert not [
+            error for error in wrong if "Additional properties" in error.message or "type" in error.message
+        ]
 
 
 def test_headers_are_no_body_fields(openapi: dict[str, Any]) -> None:
@@ -105,7 +107,9 @@ def test_constraints_come_from_the_protos(openapi: dict[str, Any]) -> None:
     assert schemas["Stage"]["properties"]["probability"]["maximum"] == 100
     assert schemas["Opportunity"]["properties"]["etag"]["readOnly"]
     size = next(
-        item for item in openapi["paths"]["/v1/opportunities"]["get"]["parameters"] if item["name"] == "pageSize"
+        item
+        for item in openapi["paths"]["/v1/opportunities"]["get"]["parameters"]
+        if item["name"] == "pageSize"
     )
     assert (size["schema"]["minimum"], size["schema"]["maximum"]) == (0, 500)
 

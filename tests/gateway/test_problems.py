@@ -48,7 +48,7 @@ def fields(document: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "refusal, status",
+    ("refusal", "status"),
     [
         (InvalidArgument("Wrong."), 422),
         (NotFound("Not there."), 404),
@@ -125,12 +125,14 @@ async def test_the_router_speaks_in_problems_too(client: httpx.AsyncClient) -> N
         assert answer.headers["allow"] == allowed
 
 
-async def test_who_does_not_sign_in_stays_out(client: httpx.AsyncClient, callers: Callers, answering: Answering) -> None:
+async def test_who_does_not_sign_in_stays_out(
+    client: httpx.AsyncClient, callers: Callers, answering: Answering
+) -> None:
     answer = await client.get(ONE, headers={"Authorization": ""})
     problem(answer, 401, "TOKEN_MISSING")
     assert answer.headers["www-authenticate"] == 'Bearer realm="sfa"'
     for wrong in ("Bearer x", "Bearer", "Bearer " + "x" * 9000, "Bearer a.b.c", "Basic eDp5", "ü"):
-        answer = await client.get(ONE, headers={"Authorization": wrong.encode()})
+        answer = await client.get(ONE, headers={b"Authorization": wrong.encode()})
         assert answer.status_code == 401, wrong
         assert answer.headers["www-authenticate"].startswith("Bearer")
     assert not answering.seen
@@ -199,9 +201,17 @@ JSON = {"Content-Type": "application/json"}
 
 
 async def test_other_media_types_are_refused(client: httpx.AsyncClient) -> None:
-    for wrong in ("text/plain", "application/xml", "application/json; charset=latin-1", "", "application/jsonx"):
+    for wrong in (
+        "text/plain",
+        "application/xml",
+        "application/json; charset=latin-1",
+        "",
+        "application/jsonx",
+    ):
         problem(
-            await client.post(ALL, content=b"{}", headers={"Content-Type": wrong}), 415, "UNSUPPORTED_MEDIA_TYPE"
+            await client.post(ALL, content=b"{}", headers={"Content-Type": wrong}),
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
         )
     for right in ("application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'):
         assert (await client.post(ALL, content=b"{}", headers={"Content-Type": right})).status_code == 201
@@ -211,7 +221,7 @@ async def test_other_media_types_are_refused(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "body, field",
+    ("body", "field"),
     [
         (b'{"name": 5}', "opportunity.name"),
         (b'{"name": null}', "opportunity.name"),
@@ -270,7 +280,7 @@ async def test_what_belongs_elsewhere_is_said(client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
-    "query, field",
+    ("query", "field"),
     [
         ("pagesize=1", "pagesize"),
         ("pageSize=x", "pageSize"),
@@ -298,7 +308,7 @@ async def test_bad_headers_are_named(client: httpx.AsyncClient) -> None:
         ("Consistency-Token", "ü"),
         ("Consistency-Token", "x" * 2000),
     ):
-        answer = await client.post(f"{ONE}:win", headers={name: value.encode()})
+        answer = await client.post(f"{ONE}:win", headers={name.encode(): value.encode()})
         assert fields(problem(answer, 422, "INVALID_REQUEST")) == [name]
     answer = await client.post(ALL, json={}, headers={"If-Match": '"1"'})
     assert fields(problem(answer, 422, "INVALID_REQUEST")) == ["If-Match"]
@@ -329,8 +339,19 @@ async def test_guessing_tokens_is_slowed_down(start: Start) -> None:
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
 
 
-async def test_no_body_of_any_bytes_is_an_error_of_ours(client: httpx.AsyncClient, answering: Answering) -> None:
+async def test_no_body_of_any_bytes_is_an_error_of_ours(
+    client: httpx.AsyncClient, answering: Answering
+) -> None:
     answering.on("BatchUpsertOpportunities", pb.BatchUpsertOpportunitiesResponse())
-    for body in (b"\x00", b"\xff\xfe{\x00}\x00", b'"', b"1", b"-", b'{"rows":[[[[]]]]}', b"{}" * 2, json.dumps("x").encode()):
+    for body in (
+        b"\x00",
+        b"\xff\xfe{\x00}\x00",
+        b'"',
+        b"1",
+        b"-",
+        b'{"rows":[[[[]]]]}',
+        b"{}" * 2,
+        json.dumps("x").encode(),
+    ):
         answer = await client.post(f"{ALL}:batchUpsert", content=body, headers=JSON)
         assert 400 <= answer.status_code < 500, body

@@ -16,7 +16,9 @@ async def test_a_create_fills_the_body_field_and_answers_201_with_the_place(
     answering.on("CreateOpportunity", lambda request: opportunity(name=request.opportunity.name))
     body = {"name": "  Grün  ", "amount": {"currencyCode": "EUR", "units": 12, "nanos": 500000000}}
     answer = await client.post(
-        "/v1/opportunities?effectiveTime=2017-03-01T00:00:00%2B01:00", json=body, headers={"Idempotency-Key": '"a b"'}
+        "/v1/opportunities?effectiveTime=2017-03-01T00:00:00%2B01:00",
+        json=body,
+        headers={"Idempotency-Key": '"a b"'},
     )
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/opportunities/{ID}"
@@ -44,7 +46,9 @@ async def test_a_list_reads_its_query_and_links_to_the_next_page(
     client: httpx.AsyncClient, answering: Answering
 ) -> None:
     answering.on("ListOpportunities", pb.ListOpportunitiesResponse(next_page_token="a+b/c="))
-    answer = await client.get("/v1/opportunities", params={"pageSize": 2, "filter": "a & b", "showDeleted": "true"})
+    answer = await client.get(
+        "/v1/opportunities", params={"pageSize": 2, "filter": "a & b", "showDeleted": "true"}
+    )
     request = answering.last.request
     assert (request.page_size, request.filter, request.show_deleted) == (2, "a & b", True)
     assert answer.links["next"]["url"].startswith("/v1/opportunities?pageSize=2&filter=a+%26+b")
@@ -78,11 +82,17 @@ async def test_encoded_characters_of_the_path_reach_the_field_and_not_the_router
     assert (answering.last.method, answering.last.request.id) == ("GetOpportunity", "a/b:win")
 
 
-async def test_token_trace_and_deadline_go_on_to_the_service(client: httpx.AsyncClient, answering: Answering) -> None:
+async def test_token_trace_and_deadline_go_on_to_the_service(
+    client: httpx.AsyncClient, answering: Answering
+) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     answer = await client.get(
         f"/v1/opportunities/{ID}",
-        headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01", "tracestate": "a=b", "Consistency-Token": "t1"},
+        headers={
+            "traceparent": f"00-{trace}-b7ad6b7169203331-01",
+            "tracestate": "a=b",
+            "Consistency-Token": "t1",
+        },
     )
     seen = answering.last
     assert seen.metadata["authorization"] == client.headers["authorization"]
@@ -97,13 +107,15 @@ async def test_token_trace_and_deadline_go_on_to_the_service(client: httpx.Async
 
 async def test_a_malformed_trace_context_is_replaced(client: httpx.AsyncClient, answering: Answering) -> None:
     for wrong in ("", "00-0-0-01", f"00-{'0' * 32}-b7ad6b7169203331-01", f"ff-{'a' * 32}-{'b' * 16}-01", "ü"):
-        await client.get(f"/v1/opportunities/{ID}", headers={"traceparent": wrong.encode()})
+        await client.get(f"/v1/opportunities/{ID}", headers={b"traceparent": wrong.encode()})
         version, trace, span, flags = answering.last.metadata["traceparent"].split("-")
         assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
         assert trace.strip("0a")
 
 
-async def test_the_consistency_token_of_a_write_comes_back(client: httpx.AsyncClient, answering: Answering) -> None:
+async def test_the_consistency_token_of_a_write_comes_back(
+    client: httpx.AsyncClient, answering: Answering
+) -> None:
     answering.trailing = (("sfa-consistency", "opportunities:7"), ("sfa-sight", "own-records-only"))
     answer = await client.post(f"/v1/opportunities/{ID}:win", json={})
     assert answer.headers["consistency-token"] == "opportunities:7"
@@ -126,7 +138,9 @@ async def test_large_answers_are_compressed_for_those_who_take_it(
 async def test_pages_of_other_origins_may_call_where_it_is_set(start: Start) -> None:
     closed, opened = await start(), await start(cors_origins=("https://crm.example",))
     asking = {"Origin": "https://crm.example", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in (await closed.get("/v1/opportunities", headers=asking)).headers
+    assert (
+        "access-control-allow-origin" not in (await closed.get("/v1/opportunities", headers=asking)).headers
+    )
     allowed = await opened.options("/v1/opportunities", headers=asking)
     assert allowed.headers["access-control-allow-origin"] == "https://crm.example"
     refused = await opened.get("/v1/nothing", headers={"Origin": "https://crm.example"})
@@ -147,5 +161,3 @@ async def test_life_readiness_and_metrics(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json()["services"]["opportunities"] == "ready"
     metrics = (await client.get("/metrics")).text
     assert 'sfa_http_seconds_count{method="GET",route="/v1/opportunities",status="200"}' in metrics
-
-
