@@ -43,7 +43,12 @@ class Refusal(Exception):
     kind: ClassVar[Kind] = Kind.FAILED_PRECONDITION
 
     def __init__(
-        self, sentence: str, *, field: str | None = None, violations: tuple[FieldViolation, ...] = (), **facts: str
+        self,
+        sentence: str,
+        *,
+        field: str | None = None,
+        violations: tuple[FieldViolation, ...] = (),
+        **facts: str,
     ) -> None:
         super().__init__(sentence)
         self.violations = (FieldViolation(field, sentence), *violations) if field else violations

@@ -58,7 +58,9 @@ async def as_of(
     if recorded_at is not None:
         statement = statement.where(changes.c.recorded_at <= recorded_at)
     if effective_at is not None:
-        statement = statement.where(changes.c.effective_at <= effective_at).order_by(changes.c.effective_at.desc())
+        statement = statement.where(changes.c.effective_at <= effective_at).order_by(
+            changes.c.effective_at.desc()
+        )
     row = await tx.fetchrow(statement.order_by(changes.c.version.desc()).limit(1))
     return resource_of(decoded(row["event_type"], row["event"])) if row is not None else None
 

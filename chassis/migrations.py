@@ -122,5 +122,3 @@ class Migration:
 
 def _statements(text: str) -> list[str]:
     return [statement for part in text.split(";\n") if (statement := part.strip().rstrip(";"))]
-
-
