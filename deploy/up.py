@@ -51,9 +51,7 @@ class Progress:
 class Welcome(Protocol):
     """What is done once everything serves."""
 
-    async def __call__(self, installation: Installation, progress: Progress, *, is_new: bool) -> None:
-        """`is_new` says that the databases were just made."""
-        ...
+    async def __call__(self, installation: Installation, progress: Progress) -> None: ...
 
 
 def run(installation: Installation, console: Console, welcome: Welcome) -> None:
@@ -104,14 +102,14 @@ async def _system(
     async with _engines(installation, progress):
         if loading is not None:
             await loading
-        is_new = await _prepare(installation, progress)
+        await _prepare(installation, progress)
         parts = (
             _in_here(installation, progress)
             if nursery is None
             else _in_children(installation, progress, nursery)
         )
         async with parts:
-            await welcome(installation, progress, is_new=is_new)
+            await welcome(installation, progress)
             await asyncio.Event().wait()
 
 
@@ -153,14 +151,14 @@ async def _keep(engine: Postgres | Nats, progress: Progress) -> None:
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _prepare(installation: Installation, progress: Progress) -> bool:
-    """Brings the databases up to date; whether they were just made."""
-    from deploy.migrating import are_there, prepare  # imported by now
+async def _prepare(installation: Installation, progress: Progress) -> None:
+    from deploy.demo.load import Demo
+    from deploy.migrating import are_there, prepare
 
     with progress.step("Databases") as detail:
-        is_new = not await are_there(installation)
+        if installation.settings.demo and not await are_there(installation):
+            Demo(installation).begin()
         await prepare(installation, list(SERVICES), detail)
-    return is_new
 
 
 @asynccontextmanager

@@ -10,16 +10,13 @@ from deploy.installation import Installation
 from deploy.up import Progress
 
 
-async def welcome(installation: Installation, progress: Progress, *, is_new: bool) -> None:
+async def welcome(installation: Installation, progress: Progress) -> None:
     """Loads the demo company where the databases were just made, or where that was interrupted.
 
     Raises:
         Trouble: it could not be loaded.
     """
-    settings = installation.settings
     demo = Demo(installation)
-    if settings.demo and is_new:
-        demo.begin()
     if demo.is_wanted:
         with progress.step("Demo company") as detail:
             await demo.load(detail)
