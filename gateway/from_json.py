@@ -121,7 +121,10 @@ class JsonReader:
         fill = self._fills.get(descriptor.full_name)
         if fill is None:
             # A message may hold its own kind: what is met again while it is compiled is looked up later.
-            self._fills[descriptor.full_name] = self._fills[descriptor.full_name]
+            def later(message: Any, value: Any) -> None:
+                self._fills[descriptor.full_name](message, value)
+
+            self._fills[descriptor.full_name] = later
             fill = self._fills[descriptor.full_name] = self._message(descriptor, {})
         return fill
 
