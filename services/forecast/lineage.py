@@ -9,9 +9,9 @@ from chassis.call import Call
 from chassis.fields import Field
 from chassis.paging import Keyset, Order, Term
 from chassis.store import DEFAULT_PAGE
+from services.forecast.domain.figures import CountedDeal
 from services.forecast.domain.trees import ALL
 from services.forecast.rollup import GroupBy, RollUp
-from services.forecast.store import DealRow
 from services.forecast.tables import deals
 
 _BY_ID = Order([Term("id", Field.of(deals.c.id, nullable=False, sortable=True), descending=False)])
@@ -21,7 +21,7 @@ _BY_ID = Order([Term("id", Field.of(deals.c.id, nullable=False, sortable=True), 
 class LineagePage:
     """Some of the deals, in the currency that they are converted to."""
 
-    deals: list[DealRow]
+    deals: list[CountedDeal]
     currency: str
     next_page_token: str
 

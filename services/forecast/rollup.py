@@ -9,9 +9,10 @@ from sfa.forecast.v1 import forecast_pb2 as pb
 from chassis import convert, sight
 from chassis.call import Call
 from services.forecast import wire
+from services.forecast.domain.currencies import Lacking
 from services.forecast.domain.figures import NONE, Figures
 from services.forecast.domain.trees import ALL, Member, Node, NodeNotFound, below, pruned, roll_up
-from services.forecast.store import Choice, FigureStore, Lacking, OrganisationStore, Selection
+from services.forecast.store import Choice, FigureStore, OrganisationStore, Selection
 
 GroupBy = pb.Forecast.GroupBy
 
@@ -155,6 +156,8 @@ class RollUp:
             NodeNotFound: there is no such node.
         """
         if group_by == GroupBy.PRODUCT:
+            if node_id not in (ALL, NONE):
+                _ids_of({node_id})
             return Choice(product=node_id if node_id != ALL else None)
         if node_id == ALL:
             return Choice()

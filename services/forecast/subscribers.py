@@ -9,8 +9,8 @@ from sfa.leads.v1 import leads_pb2
 from sfa.opportunities.v1 import events_pb2 as opportunities
 from sfa.quotes.v1 import events_pb2 as quotes
 
-from chassis import sight
 from chassis.call import Call
+from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
 from services.forecast import tables, wire
 from services.forecast.store import ProjectionStore
@@ -50,12 +50,6 @@ async def user_changed(events: Sequence[Received], call: Call) -> None:
     """What people are called."""
     rows = [wire.user_row(event.message.user, event.version) for event in events]
     await ProjectionStore(call).keep(tables.users, rows)
-
-
-async def reporting_line_changed(events: Sequence[Received], call: Call) -> None:
-    """Who reports to whom, and so who sees what."""
-    lines = [wire.line_of(event.message.reporting_line, event.version) for event in events]
-    await sight.keep_lines(call.tx, lines)
 
 
 async def territory_changed(events: Sequence[Received], call: Call) -> None:

@@ -12,11 +12,19 @@ from sfa.opportunities.v1 import opportunities_pb2
 
 from chassis import convert
 from chassis.money import Money
-from chassis.sight import Line
-from services.forecast.domain.figures import Category, Deal, Figures, Stage, State, Sum, product_shares
+from services.forecast.domain.currencies import Lacking
+from services.forecast.domain.figures import (
+    Category,
+    CountedDeal,
+    Deal,
+    Figures,
+    Stage,
+    State,
+    Sum,
+    product_shares,
+)
 from services.forecast.domain.periods import Period
 from services.forecast.domain.trees import Node
-from services.forecast.store import DealRow, Lacking
 
 UNDATED: Final = date.max
 """Where a deal without a close date lies; PostgreSQL calls it infinity."""
@@ -150,30 +158,17 @@ def territory_row(territory: organisation_pb2.Territory, version: int) -> Row:
     }
 
 
-def _interval(
-    dated: organisation_pb2.TerritoryAssignment | organisation_pb2.ReportingLine,
-) -> tuple[datetime, datetime]:
-    """From when to when it holds: at no time where it was deleted."""
-    start = convert.datetime_of(dated.start_time) if dated.HasField("start_time") else _BEGINNING
-    end = convert.datetime_of(dated.end_time) if dated.HasField("end_time") else _END
-    return start, start if dated.HasField("delete_time") else end
-
-
-def line_of(line: organisation_pb2.ReportingLine, version: int) -> Line:
-    """Who reports to whom, as the chassis keeps it."""
-    return Line(UUID(line.id), version, UUID(line.user_id), UUID(line.manager_id), *_interval(line))
-
-
 def assignment_row(assignment: organisation_pb2.TerritoryAssignment, version: int) -> Row:
-    """Who covers a territory."""
-    start, end = _interval(assignment)
+    """Who covers a territory; one that was deleted holds at no time."""
+    start = convert.datetime_of(assignment.start_time) if assignment.HasField("start_time") else _BEGINNING
+    end = convert.datetime_of(assignment.end_time) if assignment.HasField("end_time") else _END
     return {
         "id": UUID(assignment.id),
         "version": version,
         "user_id": UUID(assignment.user_id),
         "territory_id": UUID(assignment.territory_id),
         "valid_from": start,
-        "valid_to": end,
+        "valid_to": start if assignment.HasField("delete_time") else end,
     }
 
 
@@ -265,7 +260,7 @@ def lacking_to_proto(lacking: Lacking, target: str) -> pb.MissingRate:
     )
 
 
-def deal_row_to_proto(deal: DealRow, currency: str) -> pb.ForecastDeal:
+def deal_row_to_proto(deal: CountedDeal, currency: str) -> pb.ForecastDeal:
     """A deal as it is counted."""
     result = pb.ForecastDeal(
         opportunity_id=str(deal.id),

@@ -237,11 +237,20 @@ async def test_what_makes_no_sense_is_refused(company: Company) -> None:
         ({"currency": "euro"}, wrong),
         ({"node_id": "nobody"}, unknown),
         ({"node_id": str(new_id()), "group_by": pb.Forecast.PRODUCT}, unknown),
+        ({"node_id": "x" * 36, "group_by": pb.Forecast.OWNER}, unknown),
+        ({"node_id": "\U0001f600", "group_by": pb.Forecast.TERRITORY}, unknown),
     ]
     for fields, code in cases:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await company.forecast().GetForecast(pb.GetForecastRequest(**fields))
         assert refused.value.code() is code, fields
+    for by in TREES:
+        request = pb.ListForecastDealsRequest(
+            period_id="undated", node_id="x" * 36, group_by=pb.Forecast.GroupBy.Value(by)
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await company.forecast().ListForecastDeals(request)
+        assert refused.value.code() is unknown, by
 
 
 async def test_every_answer_says_how_far_each_source_was_heard(company: Company) -> None:

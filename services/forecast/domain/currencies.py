@@ -23,6 +23,15 @@ class Rate:
     rate: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A rate that some deals wait for: one that holds on a day."""
+
+    currency: str
+    day: date
+    deals: int
+
+
 class Rates:
     """The tenant's dated exchange rates."""
 

@@ -69,6 +69,27 @@ class Deal:
     effective_at: datetime | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class CountedDeal:
+    """A deal, or its share of a product, with what it adds to the figures."""
+
+    id: UUID
+    version: int
+    name: str
+    owner_id: UUID | None
+    account_id: UUID | None
+    stage_id: UUID | None
+    state: int
+    category: int
+    probability: int
+    closes_on: date
+    overdue: bool
+    amount: Decimal | None
+    currency: str
+    converted: Decimal | None
+    weighted: Decimal
+
+
 def product_shares(
     amount: Decimal | None, lines: Iterable[tuple[UUID, Decimal]], currency: str
 ) -> tuple[tuple[UUID, Decimal], ...]:

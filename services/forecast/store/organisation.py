@@ -1,5 +1,6 @@
 """The tenant as it is on a day: its settings, rates and stages, its people, territories and products."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -133,5 +134,9 @@ class OrganisationStore:
         return [Member(str(row["id"]), row["name"], NodeKind.PRODUCT) for row in rows]
 
     def _named(self, table: sa.Table, ids: Collection[str]) -> sa.Select[tuple[UUID, str]]:
-        wanted = sa.any_(sa.literal([UUID(id) for id in ids if len(id) == 36], sa.ARRAY(sa.Uuid)))
+        wanted = sa.any_(sa.literal([UUID(id) for id in ids if _UUID.fullmatch(id)], sa.ARRAY(sa.Uuid)))
         return sa.select(table.c.id, table.c.name).where(table.c.id == wanted)
+
+
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What a caller names a node by may be anything."""
