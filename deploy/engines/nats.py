@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from deploy.engines.process import Child, end_left_over, is_free
 from deploy.troubles import EngineFailed, PortInUse
@@ -87,6 +87,8 @@ def reader_user(name: str, password: str) -> User:
 class Nats:
     """One nats-server. With port 0 it takes a free one and `port` says which."""
 
+    title: ClassVar[str] = "NATS"
+
     folder: Path
     log: Path
     users: Sequence[User]
@@ -96,7 +98,7 @@ class Nats:
     _child: Child = field(init=False)
 
     def __post_init__(self) -> None:
-        self._child = Child("NATS", self.log)
+        self._child = Child(self.title, self.log)
 
     @property
     def pid(self) -> int | None:

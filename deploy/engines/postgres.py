@@ -19,7 +19,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 from urllib.parse import quote
 
 from psutil import Process, pid_exists
@@ -67,6 +67,8 @@ class Postgres:
     Without `durable` it does not wait for the disk: for tests, which lose nothing by a power cut.
     """
 
+    title: ClassVar[str] = "PostgreSQL"
+
     folder: Path
     run: Path
     password: str
@@ -80,7 +82,7 @@ class Postgres:
     _binaries: Path = field(init=False, default=_WHEEL / "pginstall" / "bin")
 
     def __post_init__(self) -> None:
-        self._child = Child("PostgreSQL", self.log)
+        self._child = Child(self.title, self.log)
 
     @property
     def exists(self) -> bool:
