@@ -38,6 +38,7 @@ _FIRST_PAUSE: Final = timedelta(seconds=1)
 _LATER_KINDS: Final = frozenset(
     {Kind.UNAVAILABLE, Kind.ABORTED, Kind.DEADLINE_EXCEEDED, Kind.RESOURCE_EXHAUSTED}
 )
+_DUE: Final = "operation "
 _CANCELLED: Final = 1
 _INTERNAL: Final = 13
 
@@ -133,6 +134,11 @@ async def start(
 def due_handlers(steps: Mapping[str, Step]) -> dict[str, due.Handler]:
     """What a service puts into its due work, for each kind of operation that it knows."""
     return {_due_kind(kind): _stepping(kind, step) for kind, step in steps.items()}
+
+
+def is_step(due_kind: str) -> bool:
+    """Whether due work of a kind is a step of an operation."""
+    return due_kind.startswith(_DUE)
 
 
 class OperationServicer:
@@ -281,4 +287,4 @@ def _before(token: str) -> UUID | None:
 
 
 def _due_kind(kind: str) -> str:
-    return f"operation {kind}"
+    return f"{_DUE}{kind}"

@@ -15,11 +15,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from chassis import telemetry
+from chassis import operations, telemetry
 from chassis.client import Peers
 from chassis.clock import Clock, SystemClock
 from chassis.database import Database
 from chassis.eventing import Eventing
+from chassis.feed import FeedServicer
+from chassis.operations import OperationServicer
 from chassis.ownership import OwnershipServicer
 from chassis.positions import Positions
 from chassis.server import RpcServer, Verifier
@@ -113,6 +115,9 @@ class RunningService:
         ownership = OwnershipServicer(service.entities)
         if ownership.is_needed:
             servicers[ownership.SERVICE] = ownership
+        if any(operations.is_step(kind) for kind in service.due):
+            servicers[OperationServicer.SERVICE] = OperationServicer()
+        servicers[FeedServicer.SERVICE] = FeedServicer(self.database, service.entities, service.servicers)
         self.server.add_generic_rpc_handlers(tuple(rpcs.handlers(servicers)))
         self.health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
