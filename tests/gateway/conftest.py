@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,13 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from sfa.identity.v1 import auth_pb2
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis.contract import rpc_of
 from chassis.errors import Refusal
 from chassis.status import status_of
 from chassis.tokens import TokenVerifier
-from gateway.contract import Contract, comments_of, load
+from gateway.contract import Contract, load
 from gateway.service import Gateway
 from gateway.settings import GatewaySettings
 from tests.callers import Callers
@@ -50,6 +50,12 @@ class Answering(grpc.GenericRpcHandler):
     def on(self, method: str, answer: Any) -> None:
         """Answers a method (by its short name) with a message, a refusal, or what a function gives."""
         self.answers[method] = answer
+
+    def forget(self) -> None:
+        """As new."""
+        self.seen.clear()
+        self.answers.clear()
+        self.trailing = ()
 
     @property
     def last(self) -> Seen:
@@ -105,6 +111,9 @@ class Backend:
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
+        """Nothing, where it runs."""
+        if self._server is not None:
+            return
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers((self.answering,))
         self._server.add_insecure_port(self.address)
@@ -116,19 +125,16 @@ class Backend:
             self._server = None
 
 
-@pytest.fixture
-async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
-    """A running server for all services."""
-    server = Backend(tmp_path)
-    await server.start()
-    yield server
-    await server.stop()
+@pytest.fixture(scope="session")
+def clock() -> MovableClock:
+    """One for all tests here: a gateway is shared by most of them."""
+    return MovableClock()
 
 
-@pytest.fixture
-def answering(backend: Backend) -> Answering:
-    """What the server answers, and what it was asked."""
-    return backend.answering
+@pytest.fixture(scope="session")
+def callers(clock: MovableClock) -> Callers:
+    """The same."""
+    return Callers(clock)
 
 
 @pytest.fixture(scope="session")
@@ -137,38 +143,86 @@ def contract() -> Contract:
     return load()
 
 
+@pytest.fixture(scope="session")
+async def shared_backend() -> AsyncIterator[Backend]:
+    """A running server for all services."""
+    with tempfile.TemporaryDirectory(prefix="sfa-") as folder:
+        server = Backend(Path(folder))
+        await server.start()
+        yield server
+        await server.stop()
+
+
+@pytest.fixture
+async def backend(shared_backend: Backend) -> Backend:
+    """The server, running and with nothing told to it yet."""
+    shared_backend.answering.forget()
+    await shared_backend.start()
+    return shared_backend
+
+
+@pytest.fixture
+def answering(backend: Backend) -> Answering:
+    """What the server answers, and what it was asked."""
+    return backend.answering
+
+
 Start = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
+@asynccontextmanager
+async def serving(
+    backend: Backend, callers: Callers, contract: Contract, **settings: Any
+) -> AsyncIterator[Gateway]:
+    """A running gateway."""
+    peers = dict.fromkeys(SERVICES, backend.address)
+    made = GatewaySettings(port=0, peers=peers, **({"drain_seconds": 1} | settings))
+    gateway = Gateway(made, contract, TokenVerifier(callers.keys, callers.clock))
+    await gateway.start()
+    yield gateway
+    if not gateway.drain.has_begun:
+        await gateway.stop()
+
+
+def client_of(gateway: Gateway, callers: Callers, role: str | None) -> httpx.AsyncClient:
+    """A client that speaks for somebody with a role; for nobody where there is none."""
+    headers = {"authorization": f"Bearer {callers.token(callers.caller(role))}"} if role else {}
+    return httpx.AsyncClient(base_url=gateway.address, headers=headers, timeout=10)
+
+
 @pytest.fixture
-async def start(
-    backend: Backend, callers: Callers, clock: MovableClock, contract: Contract
-) -> AsyncIterator[Start]:
+async def start(backend: Backend, callers: Callers, contract: Contract) -> AsyncIterator[Start]:
     """Starts a gateway with settings of its own; gives a client that speaks for a rep."""
-    running: list[tuple[Gateway, httpx.AsyncClient]] = []
+    async with AsyncExitStack() as stack:
 
-    async def begin(role: str | None = "rep", **settings: Any) -> httpx.AsyncClient:
-        peers = dict.fromkeys(SERVICES, backend.address)
-        made = GatewaySettings(port=0, peers=peers, **({"drain_seconds": 1} | settings))
-        gateway = Gateway(made, contract, TokenVerifier(callers.keys, clock))
-        await gateway.start()
-        headers = {"authorization": f"Bearer {callers.token(callers.caller(role))}"} if role else {}
-        client = httpx.AsyncClient(base_url=gateway.address, headers=headers, timeout=10)
-        client.gateway = gateway  # type: ignore[attr-defined]  # so that a test can stop it
-        running.append((gateway, client))
-        return client
+        async def begin(role: str | None = "rep", **settings: Any) -> httpx.AsyncClient:
+            gateway = await stack.enter_async_context(serving(backend, callers, contract, **settings))
+            client = await stack.enter_async_context(client_of(gateway, callers, role))
+            client.gateway = gateway  # type: ignore[attr-defined]  # so that a test can stop it
+            return client
 
-    yield begin
-    for gateway, client in running:
-        await client.aclose()
-        if not gateway.drain.has_begun:
-            await gateway.stop()
+        yield begin
+
+
+@pytest.fixture(scope="session")
+async def gateway(shared_backend: Backend, callers: Callers, contract: Contract) -> AsyncIterator[Gateway]:
+    """A gateway with default settings."""
+    async with serving(shared_backend, callers, contract, anonymous_rate_burst=100_000) as running:
+        yield running
 
 
 @pytest.fixture
-async def client(start: Start) -> httpx.AsyncClient:
-    """A client of a gateway with default settings."""
-    return await start()
+async def client(gateway: Gateway, backend: Backend, callers: Callers) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of it that speaks for a rep."""
+    async with client_of(gateway, callers, "rep") as speaking:
+        yield speaking
+
+
+@pytest.fixture
+async def nobody(gateway: Gateway, backend: Backend, callers: Callers) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of it that has not signed in."""
+    async with client_of(gateway, callers, None) as silent:
+        yield silent
 
 
 def opportunity(**fields: Any) -> pb.Opportunity:
@@ -176,6 +230,3 @@ def opportunity(**fields: Any) -> pb.Opportunity:
     return pb.Opportunity(
         **({"id": "0198c0de-0000-7000-8000-000000000001", "etag": "3", "name": "Deal"} | fields)
     )
-
-
-__all__ = ["Answering", "Backend", "Start", "asyncio", "auth_pb2", "comments_of", "opportunity"]

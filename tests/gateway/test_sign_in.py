@@ -12,18 +12,13 @@ TOKEN = "/v1/oauth/token"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-@pytest.fixture
-async def client(start: Start) -> httpx.AsyncClient:
-    return await start(role=None)
-
-
-async def test_a_password_gives_tokens(client: httpx.AsyncClient, answering: Answering) -> None:
+async def test_a_password_gives_tokens(nobody: httpx.AsyncClient, answering: Answering) -> None:
     answering.on(
         "IssueToken",
         pb.IssueTokenResponse(access_token="a", expires_in=600, refresh_token="r", scope="x.read"),
     )
     form = {"grant_type": "password", "username": "ada@acme.example", "password": " pä ß "}
-    answer = await client.post(TOKEN, data=form, headers={"User-Agent": "Tests/1"})
+    answer = await nobody.post(TOKEN, data=form, headers={"User-Agent": "Tests/1"})
     assert answer.json() == {
         "access_token": "a", "token_type": "Bearer", "expires_in": 600, "refresh_token": "r", "scope": "x.read",
     }  # fmt: skip
@@ -37,14 +32,14 @@ async def test_a_password_gives_tokens(client: httpx.AsyncClient, answering: Ans
     assert "authorization" not in answering.last.metadata
 
 
-async def test_other_grants_reach_identity(client: httpx.AsyncClient, answering: Answering) -> None:
-    await client.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": "r"})
+async def test_other_grants_reach_identity(nobody: httpx.AsyncClient, answering: Answering) -> None:
+    await nobody.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": "r"})
     assert answering.last.request.refresh.refresh_token == "r"
     form = {"grant_type": EXCHANGE, "subject_token": "t", "subject_token_type": "urn:x"}
-    answer = await client.post(TOKEN, data=form)
+    answer = await nobody.post(TOKEN, data=form)
     assert answering.last.request.token_exchange.subject_token == "t"
     assert answer.json()["issued_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
-    assert (await client.post("/v1/oauth/revoke", data={"token": "r"})).json() == {}
+    assert (await nobody.post("/v1/oauth/revoke", data={"token": "r"})).json() == {}
     assert answering.last.request.token == "r"
 
 
@@ -58,10 +53,10 @@ async def test_other_grants_reach_identity(client: httpx.AsyncClient, answering:
     ],
 )
 async def test_refusals_are_oauth_errors(
-    client: httpx.AsyncClient, answering: Answering, refusal: Exception, status: int, error: str
+    nobody: httpx.AsyncClient, answering: Answering, refusal: Exception, status: int, error: str
 ) -> None:
     answering.on("IssueToken", refusal)
-    answer = await client.post(TOKEN, data={"grant_type": "password", "username": "a", "password": "b"})
+    answer = await nobody.post(TOKEN, data={"grant_type": "password", "username": "a", "password": "b"})
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.headers.get("retry-after") == {429: "30", 503: "1"}.get(status)
 
@@ -81,18 +76,18 @@ async def test_refusals_are_oauth_errors(
     ],
 )
 async def test_bad_forms_are_refused(
-    client: httpx.AsyncClient, answering: Answering, content: bytes, error: str
+    nobody: httpx.AsyncClient, answering: Answering, content: bytes, error: str
 ) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = await client.post(TOKEN, content=content, headers=form)
+    answer = await nobody.post(TOKEN, content=content, headers=form)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
     assert not answering.seen
 
 
-async def test_json_is_no_form(client: httpx.AsyncClient) -> None:
-    answer = await client.post(TOKEN, json={"grant_type": "password"})
+async def test_json_is_no_form(nobody: httpx.AsyncClient) -> None:
+    answer = await nobody.post(TOKEN, json={"grant_type": "password"})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-    assert (await client.get(TOKEN)).status_code == 405
+    assert (await nobody.get(TOKEN)).status_code == 405
 
 
 async def test_guessing_is_slowed_down_by_address(start: Start) -> None:
@@ -103,11 +98,11 @@ async def test_guessing_is_slowed_down_by_address(start: Start) -> None:
 
 
 async def test_the_public_keys_are_where_everybody_looks(
-    client: httpx.AsyncClient, answering: Answering, callers: Callers
+    nobody: httpx.AsyncClient, answering: Answering, callers: Callers
 ) -> None:
     key = pb.Jwk(kty="OKP", crv="Ed25519", x="AAAA", kid="k", use="sig", alg="Ed25519")
     answering.on("GetJwks", pb.GetJwksResponse(keys=[key]))
-    answer = await client.get("/.well-known/jwks.json")
+    answer = await nobody.get("/.well-known/jwks.json")
     assert answer.json() == {
         "keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "k", "use": "sig", "alg": "Ed25519"}]
     }
