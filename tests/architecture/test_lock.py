@@ -19,9 +19,12 @@ def locked(name: str) -> dict[str, Version]:
 
 def wanted() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = project["project"]["optional-dependencies"].values()
-    texts = [*project["project"]["dependencies"], *project["build-system"]["requires"], *sum(groups, [])]
-    return [Requirement(text) for text in texts]
+    groups = (
+        project["project"]["dependencies"],
+        project["build-system"]["requires"],
+        *project["project"]["optional-dependencies"].values(),
+    )
+    return [Requirement(text) for group in groups for text in group]
 
 
 def test_what_is_asked_for_is_locked() -> None:
