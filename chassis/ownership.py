@@ -22,6 +22,7 @@ from chassis.schema import changes
 from chassis.store import EntityType
 
 _MOST: Final = 500
+_TRANSFER: Final = "sfa.api.v1.OwnershipService.TransferOwned"
 
 
 class EntityUnknown(NotFound):
@@ -92,27 +93,35 @@ class OwnershipServicer:
         if (queue is not None or request.from_queue_id) and not _accepts_queue(kind):
             raise QueuesUnknown(kind.name)
         moving = _moving(kind, request)
-        moved = await self._moved_before(call, kind)
-        if moved is None and not request.replay_only:
+        moved = await self._moved_by(call, kind, request.request_id)
+        if not moved:
             moved = await self._move(call, kind, moving, request.limit or _MOST, owner, queue)
         remaining = await call.tx.fetchval(sa.select(sa.func.count()).select_from(kind.table).where(*moving))
-        return pb.TransferOwnedResponse(moved=moved or (), remaining=remaining)
+        return pb.TransferOwnedResponse(moved=moved, remaining=remaining)
 
-    async def _moved_before(
-        self, call: Call, kind: EntityType[Any]
-    ) -> list[pb.TransferOwnedResponse.Moved] | None:
-        """What this step moved when it was made before; None where it was not, or moved nothing."""
+    async def FindTransferred(  # noqa: N802  # as its RPC
+        self, request: pb.FindTransferredRequest, call: Call
+    ) -> pb.FindTransferredResponse:
+        kind = self._kinds.get(request.entity)
+        if kind is None:
+            raise EntityUnknown(request.entity)
+        return pb.FindTransferredResponse(moved=await self._moved_by(call, kind, request.step))
+
+    async def _moved_by(
+        self, call: Call, kind: EntityType[Any], step: str
+    ) -> list[pb.TransferOwnedResponse.Moved]:
+        """What a step of this caller's moved when it was made."""
         rows = await call.tx.fetch(
             sa.select(changes.c.entity_id, changes.c.version)
             .where(
                 changes.c.actor == call.caller.actor,
-                changes.c.method == call.method,
-                changes.c.request_id == sa.literal(call.request_id, sa.Text),
+                changes.c.method == _TRANSFER,
+                changes.c.request_id == step,
                 changes.c.entity == kind.name,
             )
             .order_by(changes.c.ordinal)
         )
-        return [_moved(row[0], row[1]) for row in rows] or None
+        return [_moved(row[0], row[1]) for row in rows]
 
     async def _move(
         self,

@@ -18,6 +18,7 @@ from services.identity.servicer.tokens import TokenServicer
 from services.identity.servicer.users import UserServicer
 from services.identity.signing import Signing
 from services.identity.store import AttemptStore
+from services.identity.subscribers import subscriptions
 from services.identity.tables import ENTITIES
 
 
@@ -48,5 +49,6 @@ def build(context: ServiceContext) -> Service:
             auth["IdentityProviderService"]: IdentityProviderServicer(plain_http=settings.plain_http),
         },
         entities=ENTITIES,
+        subscriptions=subscriptions,
         due={KIND: DeactivationProcess(ownerships).step},
     )

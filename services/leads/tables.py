@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sfa.leads.v1 import events_pb2
-from sqlalchemy import ARRAY, Column, Date, Integer, MetaData, Numeric, Text, Uuid
+from sqlalchemy import ARRAY, Column, Date, Integer, MetaData, Numeric, Text, Uuid, any_, literal
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import channels
@@ -67,7 +67,7 @@ LEAD = EntityType(
     to_proto=wire.lead_to_proto,
     events=events_pb2,
     owner="owner_id",
-    is_open=lambda table: table.c.state.in_([state.value for state in OPEN]),
+    is_open=lambda table: table.c.state == any_(literal([state.value for state in OPEN], ARRAY(Text))),
     fields={
         "given_name": Field.of(leads.c.given_name),
         "family_name": Field.of(leads.c.family_name, sortable=True),

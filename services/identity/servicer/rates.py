@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
+from uuid import UUID
 
 from sfa.identity.v1 import finance_pb2 as pb
 
@@ -73,7 +74,7 @@ class ExchangeRateServicer:
 
 
 def _recorded(
-    asked: pb.ExchangeRate, known: ExchangeRate | None
+    asked: pb.ExchangeRate, known: ExchangeRate | None, id: UUID | None = None
 ) -> tuple[ExchangeRate, ExchangeRateRecorded]:
     """The rate as it is asked for: a new one, or the known one corrected."""
     from_currency, to_currency, day = _key(asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from google.longrunning.operations_proto_pb2 import Operation
@@ -151,8 +150,6 @@ class UserServicer:
         return _operation(deactivation, user)
 
     async def UndoDeactivation(self, request: pb.UndoDeactivationRequest, call: Call) -> Operation:
-        # The work is moved before anything is read: that waits for the step that is being made.
-        await due.schedule(call, KIND, str(UUID(request.id)), call.clock.now() + timedelta(milliseconds=1))
         store, users = DeactivationStore(call), UserStore(call)
         deactivation = await store.get(request.id)
         undone = deactivation.undo()
@@ -160,6 +157,7 @@ class UserServicer:
         if not user.active:
             await users.save(user, user.reactivate())
         await store.save(deactivation, undone)
+        await due.schedule(call, KIND, str(deactivation.id), call.clock.now())
         return _operation(deactivation, user)
 
     async def _check_successor(self, users: UserStore, asked: Deactivation) -> None:
