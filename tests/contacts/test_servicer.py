@@ -298,8 +298,8 @@ async def test_any_text_comes_back_unchanged_and_is_found_by_itself_or_not_at_al
         ]
     not_found = []
     for text in strings:
-        found = await accounts(service).SearchAccounts(pb.SearchAccountsRequest(q=text, page_size=100))
-        if text not in [each.name for each in found.accounts]:
+        hits = await accounts(service).SearchAccounts(pb.SearchAccountsRequest(q=text, page_size=100))
+        if text not in [each.name for each in hits.accounts]:
             not_found.append(text)
     assert len(not_found) < 5, not_found
 

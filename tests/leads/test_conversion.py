@@ -22,6 +22,8 @@ from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
 from chassis.ids import new_id
 from tests.stack import Stack
 
+SERVICE = pb.DESCRIPTOR.services_by_name["LeadService"]
+
 
 @pytest.fixture
 async def services(stack: Stack) -> Stack:
@@ -225,7 +227,7 @@ async def test_a_service_that_is_away_is_noticed_before_anything_is_written(serv
 async def test_a_conversion_that_is_held_up_says_so_and_gets_there_when_it_can(services: Stack) -> None:
     """The opportunities service goes away between the check and the step."""
     acme = await lead(services)
-    running = services.services["leads"].service.due["lead_conversion"].__self__
+    running: Any = services.services["leads"].service.servicers[SERVICE].conversions
     check = running.check
 
     async def check_and_lose(*arguments: Any, **options: Any) -> None:
