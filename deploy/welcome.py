@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
 from deploy.demo.load import Demo
 from deploy.installation import Installation
@@ -24,20 +23,17 @@ async def welcome(installation: Installation, progress: Progress) -> None:
 
 
 def _say(installation: Installation, demo: Demo, console: Console) -> None:
-    settings = installation.settings
-    places = Table(box=None, show_header=False, padding=(0, 2))
-    places.add_row("API", installation.url)
-    places.add_row("Documentation", f"{installation.url}/docs")
-    places.add_row("Data and logs", str(settings.folder))
+    def line(*words: str) -> None:
+        console.print(
+            "  " + "".join(f"{word:<32}" for word in words).rstrip(), highlight=False, soft_wrap=True
+        )
+
     console.print()
-    console.print(places, soft_wrap=True)
-    company = demo.company
-    if company is not None:
-        people = Table(box=None, padding=(0, 2), title="Demo sign-ins", title_justify="left")
-        for title in ("Role", "E-mail", "Password"):
-            people.add_column(title)
-        for person in company.sign_ins:
-            people.add_row(person.role.lower(), person.email, demo.installation.demo_password)
-        console.print()
-        console.print(people)
+    line("API", installation.url)
+    line("Documentation", f"{installation.url}/docs")
+    line("Data and logs", str(installation.settings.folder))
+    if demo.company is not None:
+        console.print("\n  [bold]Demo sign-ins[/]")
+        for person in demo.company.sign_ins:
+            line(person.role.lower(), person.email, installation.demo_password)
     console.print("\n  Ctrl-C stops everything; the data stay.\n", highlight=False)

@@ -18,7 +18,7 @@ from deploy.demo import words
 
 CURRENCY: Final = "USD"
 SYSTEM: Final = "demo"
-DOMAIN: Final = "alder-instruments.example"
+DOMAIN: Final = "alder.example"
 DAYS: Final = 365
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -156,6 +156,6 @@ class _Loading:
         for start in range(0, len(rows), _BATCH):
             batch = list(rows[start : start + _BATCH])
             answer = await self.api.post(f"/v1/{collection}:batchUpsert", {"rows": batch})
-            for row, result in zip(batch, answer["results"], strict=True):
+            for result in answer["results"]:
                 if result["outcome"] == "REJECTED":
-                    raise DemoNotLoaded(collection, f"{result.get('error')} {json.dumps(row)}")
+                    raise DemoNotLoaded(collection, f"{result.get('error')} ({result.get('field')})")

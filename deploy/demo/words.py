@@ -43,10 +43,11 @@ TITLES: Final = (
     "CFO",
 )
 TOWNS: Final = (
-    ("Hamburg", "DE", "20095", "040 3290 0"), ("Berlin", "DE", "10115", "030 2093 0"),
-    ("München", "DE", "80331", "089 2330 0"), ("Wien", "AT", "1010", "01 5137 00"),
-    ("Zürich", "CH", "8001", "044 412 11"), ("London", "GB", "SW1A 2AA", "020 7946 0"),
-    ("Paris", "FR", "75001", "01 42 76 0"), ("New York", "US", "10001", "212 555 01"),
+    # name, country, postal code, telephone number without its last two digits
+    ("Hamburg", "DE", "20095", "040 32901 0"), ("Berlin", "DE", "10115", "030 20930 0"),
+    ("München", "DE", "80331", "089 23300 0"), ("Wien", "AT", "1010", "01 51370 0"),
+    ("Zürich", "CH", "8001", "044 412 11 "), ("London", "GB", "SW1A 2AA", "020 7946 00"),
+    ("Paris", "FR", "75001", "01 42 76 00 "), ("New York", "US", "10001", "212 555 01"),
     ("Chicago", "US", "60601", "312 555 01"), ("Boston", "US", "02108", "617 555 01"),
 )  # fmt: skip
 DEALS: Final = ("new line", "extension", "renewal", "pilot", "second site")
