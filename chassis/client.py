@@ -96,7 +96,8 @@ class PeerChannel:
 
         async def invoke(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Any:
             metadata = metadata if metadata is not None else await self._metadata()
-            ends = time.monotonic() + (timeout or self._remaining())
+            remaining = self._remaining()
+            ends = time.monotonic() + (min(timeout, remaining) if timeout else remaining)
             repeatable = _repeatable(method, request)
             self.budget.earn()
             for attempt in range(1, _ATTEMPTS + 1):
@@ -144,6 +145,10 @@ class PeerChannel:
             return ()
         if call.tx.wrote:
             raise CallAfterWrite("call other services before the first write: its locks would wait for them")
+        if call.deadline is not None:
+            # An RPC that asks a service which hangs must not keep one of the few connections from the others.
+            # What acts by itself keeps its own: its transaction holds the lock of its piece of work.
+            await call.tx.rollback()
         token = call.caller.token
         if not token and self.peers.token_source is not None:
             token = await self.peers.token_source(call)
@@ -161,4 +166,4 @@ class PeerChannel:
 
 def _repeatable(method: str, request: Any) -> bool:
     rpc = rpc_of(method)
-    return rpc.reads or bool(cast(Any, request).request_id if rpc.takes_request_id else False)
+    return rpc.reads or bool(cast("Any", request).request_id if rpc.takes_request_id else False)
