@@ -19,7 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from chassis.call import Call, current_call
 from chassis.clock import Clock
-from chassis.database import Database, DatabaseUnavailable, Prepared
+from chassis.database import LOST, Database, DatabaseUnavailable, Prepared
 from chassis.subscriptions import service_call
 from chassis.telemetry import log
 
@@ -141,13 +141,7 @@ class Runner:
             try:
                 pause = await self._do_what_is_due()
                 failures = 0
-            except (
-                DatabaseUnavailable,
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-            ) as error:
+            except (DatabaseUnavailable, *LOST, asyncpg.PostgresError) as error:
                 failures += 1
                 pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
                 log.warning("due work waits", service=self.service, error=str(error) or type(error).__name__)
