@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 import uvloop
 
 from chassis.call import Caller
@@ -26,6 +27,11 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller, or the only process, makes the folder; workers are told of it."""
+    # The default shows every local variable of a traceback, for which it stops the loop for seconds.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(), plain]
+    )
     told = getattr(config, "workerinput", None)
     config.stash[_FOLDER] = Path(told["engines"]) if told else SessionFolder.make()
 
