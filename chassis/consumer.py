@@ -47,6 +47,8 @@ AGE: Final = Histogram(
 )
 
 _BATCH: Final = 500
+_LINGER_SECONDS: Final = 0.004
+"""How long the first event of a batch waits for others to share its transaction with."""
 _ACK_SECONDS: Final = 60
 _ATTEMPTS: Final = 5
 """How often an event is tried before it is parked."""
@@ -71,15 +73,13 @@ _LATER_CODES: Final = frozenset(
 _tracer = trace.get_tracer("sfa.events")
 _propagator = TraceContextTextMapPropagator()
 
-_APPLIED: Final = Prepared(
-    sa.text(
-        "INSERT INTO positions AS p (tenant_id, source, incarnation, position, sequence, recorded_at)"
-        " VALUES (:tenant_id, :source, :incarnation, :position, :sequence, :recorded_at)"
-        " ON CONFLICT (tenant_id, source) DO UPDATE SET incarnation = excluded.incarnation,"
-        " position = CASE WHEN p.incarnation = excluded.incarnation THEN greatest(p.position, excluded.position)"
-        " ELSE excluded.position END, sequence = greatest(p.sequence, excluded.sequence),"
-        " recorded_at = greatest(p.recorded_at, excluded.recorded_at)"
-    )
+_APPLIED: Final = (
+    "INSERT INTO positions AS p (tenant_id, source, incarnation, position, sequence, recorded_at)"
+    " VALUES ('{tenant}', '{source}', {incarnation}, {position}, {sequence}, '{recorded_at}')"
+    " ON CONFLICT (tenant_id, source) DO UPDATE SET incarnation = excluded.incarnation,"
+    " position = CASE WHEN p.incarnation = excluded.incarnation THEN greatest(p.position, excluded.position)"
+    " ELSE excluded.position END, sequence = greatest(p.sequence, excluded.sequence),"
+    " recorded_at = greatest(p.recorded_at, excluded.recorded_at)"
 )
 _ANSWER: Final = Prepared(sa.text("SELECT 1"))
 
@@ -178,7 +178,7 @@ class Consumer:
     async def _take(self, pull: Pull) -> None:
         while not self._stopping.is_set():
             deliveries: dict[UUID, list[Delivery]] = {}
-            for message in await pull.batch():
+            for message in await pull.batch(_LINGER_SECONDS):
                 delivery = self._open(message)
                 deliveries.setdefault(delivery.tenant, []).append(delivery)
             for tenant, batch in deliveries.items():
@@ -268,7 +268,8 @@ class Consumer:
             with _tracer.start_as_current_span(call.method, context=context):
                 async with tx:
                     await self._subscriptions.handle(events, call)
-                    await tx.execute(_APPLIED, _position(self.source, tenant, events))
+                    await tx.connection()
+                    tx.with_commit(_position(self.source, tenant, events))
         finally:
             current_call.reset(token)
         now = self._clock.now()
@@ -358,15 +359,16 @@ def comes_later(error: BaseException) -> bool:
     )  # fmt: skip
 
 
-def _position(source: str, tenant: UUID, events: Sequence[Received]) -> dict[str, Any]:
-    return {
-        "tenant_id": tenant,
-        "source": source,
-        "incarnation": events[-1].incarnation,
-        "position": max(event.position for event in events),
-        "sequence": max(event.sequence for event in events),
-        "recorded_at": max(event.recorded_at for event in events),
-    }
+def _position(source: str, tenant: UUID, events: Sequence[Received]) -> str:
+    """SQL that notes how far the tenant has got; everything in it is a number, an id or a name of ours."""
+    return _APPLIED.format(
+        tenant=tenant,
+        source=source,
+        incarnation=events[-1].incarnation,
+        position=max(event.position for event in events),
+        sequence=max(event.sequence for event in events),
+        recorded_at=max(event.recorded_at for event in events).isoformat(),
+    )
 
 
 def _tenant_of(subject: str) -> UUID:

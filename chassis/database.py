@@ -165,7 +165,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "_after_commit", "_connection", "_due_hints", "_hints", "_pool", "position", "scheduled", "tenant", "wrote",
+        "_after_commit", "_connection", "_due_hints", "_hints", "_last", "_pool",
+        "position", "scheduled", "tenant", "wrote",
     )  # fmt: skip
 
     def __init__(
@@ -181,6 +182,7 @@ class Transaction:
         self.tenant = tenant
         self._connection: Any = None
         self._after_commit: list[Callable[[], None]] = []
+        self._last = ""
         self.wrote = False
         self.position: int | None = None
         """The transaction's id, once it wrote a change."""
@@ -263,10 +265,14 @@ class Transaction:
         if hint not in self._after_commit:
             self._after_commit.append(hint)
 
+    def with_commit(self, sql: str) -> None:
+        """Has SQL without parameters run in the round trip of the commit."""
+        self._last += f"{sql}; "
+
     async def commit(self) -> None:
         """Commits what was opened, if anything was."""
         if self._connection is not None:
-            await self._finish("COMMIT")
+            await self._finish(f"{self._last}COMMIT")
             for hint in (*self._after_commit, *(self._hints if self.position is not None else ())):
                 hint()
             for hint in self._due_hints if self.scheduled else ():

@@ -58,8 +58,9 @@ class Pull:
         self._stopped = True
         self._hint.set()
 
-    async def batch(self) -> list[Msg]:
-        """What has arrived: at least one message, unless it was stopped.
+    async def batch(self, linger: float = 0) -> list[Msg]:
+        """What has arrived, and what comes within `linger` seconds: at least one message, unless it was
+        stopped.
 
         Raises:
             ConsumerGone: there is no such consumer.
@@ -77,6 +78,8 @@ class Pull:
                 await asyncio.wait_for(self._hint.wait(), _PATIENCE_SECONDS)
             except TimeoutError:
                 self._outstanding = 0  # not even a heartbeat: the request is lost
+        if linger and len(self._arrived) < self._most // 10:
+            await asyncio.sleep(linger)
         if self._stopped:
             return []
         arrived, self._arrived = self._arrived[: self._most], self._arrived[self._most :]

@@ -236,6 +236,8 @@ class _Session:
         self.mark = Mark(0, None)
         self.behind: dict[UUID, Mark] = {}
         self.said_at = -_POLL_SECONDS
+        self.lag, self.depth = LAG.labels(relay.service), DEPTH.labels(relay.service)
+        self.published, self.failed = PUBLISHED.labels(relay.service), FAILED.labels(relay.service)
 
     async def run(self) -> None:
         """Turn after turn, until the relay is stopped and has nothing left to publish."""
@@ -314,7 +316,7 @@ class _Session:
             wave.sort(key=lambda row: row["seq"])
             failed = await self._publish_wave(wave)
             if failed:
-                FAILED.labels(self.service).inc(len(failed))
+                self.failed.inc(len(failed))
                 return [*failed, *(row for later in waves[number + 1 :] for row in later)]
         return []
 
@@ -340,7 +342,7 @@ class _Session:
                 self.sequence = max(self.sequence, future.result())
                 self.done.append(row)
         self.publisher.forget()
-        PUBLISHED.labels(self.service).inc(len(wave) - len(failed))
+        self.published.inc(len(wave) - len(failed))
         return failed
 
     def _advance(self, turn: _Turn, failed: list[Row]) -> None:
@@ -367,9 +369,9 @@ class _Session:
     async def _measure(self, turn: _Turn, failed: list[Row]) -> None:
         oldest = min((row["recorded_at"] for row in failed if row["recorded_at"]), default=None)
         age = (self.relay.clock.now() - oldest).total_seconds() if oldest else 0.0
-        LAG.labels(self.service).set(max(age, 0.0))
+        self.lag.set(max(age, 0.0))
         depth = await self.connection.fetchval(_DEPTH) - len(self.done) if self.sharing or failed else 0
-        DEPTH.labels(self.service).set(depth)
+        self.depth.set(depth)
 
     async def _until_connected(self) -> None:
         """Waits for the broker. Nothing is held meanwhile but the lock: no transaction, no row."""
