@@ -115,6 +115,7 @@ class Consumer:
         self._broker = broker
         self._subscriptions = subscriptions
         self._clock = clock
+        self._incarnation: int | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pull: Pull | None = None
@@ -272,6 +273,11 @@ class Consumer:
                     tx.with_commit(_position(self.source, tenant, events))
         finally:
             current_call.reset(token)
+        if self._incarnation not in (None, events[-1].incarnation):
+            log.error(
+                "the source was restored from a backup: replay it", service=self.service, source=self.source
+            )
+        self._incarnation = events[-1].incarnation
         now = self._clock.now()
         APPLIED.labels(self.service, self.source).inc(len(events))
         age = AGE.labels(self.service, self.source)
