@@ -79,13 +79,6 @@ class AccountUpdated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class AccountTransferred(Event):
-    """An account was given to another owner."""
-
-    from_owner_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
 class AccountDeleted(Event):
     """An account was deleted."""
 
@@ -103,13 +96,6 @@ class ContactCreated(Event):
 @dataclass(frozen=True, slots=True)
 class ContactUpdated(Event):
     """A contact was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContactTransferred(Event):
-    """A contact was given to another owner."""
-
-    from_owner_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +171,6 @@ class Account(Entity):
         self._stand_below(line)
         return AccountUndeleted()
 
-    def transfer(self, owner_id: UUID | None) -> AccountTransferred:
-        """Gives it to another owner."""
-        event = AccountTransferred(self.owner_id)
-        self.owner_id = owner_id
-        return event
-
     def _stand_below(self, line: Sequence[UUID]) -> None:
         if self.parent_account_id is None:
             return
@@ -255,12 +235,6 @@ class Contact(Entity):
         """Restores the person."""
         self.restore(at)
         return ContactUndeleted()
-
-    def transfer(self, owner_id: UUID | None) -> ContactTransferred:
-        """Gives the contact to another owner."""
-        event = ContactTransferred(self.owner_id)
-        self.owner_id = owner_id
-        return event
 
 
 class Hierarchy:

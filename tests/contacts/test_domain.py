@@ -93,13 +93,6 @@ def test_what_was_not_deleted_is_not_restored() -> None:
         account().undelete(NOW)
 
 
-def test_a_transfer_says_who_had_the_account_before() -> None:
-    before, after = new_id(), new_id()
-    acme = Account.create({"name": "Acme", "owner_id": before})[0]
-    assert acme.transfer(after).from_owner_id == before
-    assert acme.owner_id == after
-
-
 def test_a_contact_needs_one_of_two_names() -> None:
     assert Contact.create({"family_name": "Lovelace"})[0].given_name == ""
     with pytest.raises(ContactNameMissing):

@@ -8,10 +8,13 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from sfa.api.v1 import ownership_pb2
+from sfa.api.v1.ownership_pb2_grpc import OwnershipServiceStub
 from sfa.contacts.v1 import contacts_pb2 as pb
 from sfa.contacts.v1 import contacts_pb2_grpc as stubs
 from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
 
+from chassis.ids import new_id
 from tests.stack import Stack
 
 
@@ -144,3 +147,47 @@ async def test_an_account_without_an_owner_is_read_by_all_and_changed_by_operati
     change = pb.UpdateAccountRequest(id=acme.id, account=pb.Account(industry="medical"))
     assert await code_of(bert.UpdateAccount(change)) == grpc.StatusCode.PERMISSION_DENIED
     assert (await operations.UpdateAccount(change)).industry == "medical"
+
+
+async def test_who_looks_after_the_owner_reads_and_changes_too(stack: Stack) -> None:
+    """Identity is there to be heard; the reporting line stands in the database as its event puts it."""
+    await stack.start("identity", "contacts")
+    acme, *_ = await customer(stack)
+    database = await stack.connect("contacts", as_owner=True)
+    await database.execute(
+        "INSERT INTO data.sight_members VALUES ($1, $2, $3, '-infinity', 'infinity')",
+        stack.tenant, stack.callers.user("maria"), stack.callers.user("anne"),
+    )  # fmt: skip
+    await database.close()
+    await stack.settled()
+    maria = stubs.AccountServiceStub(stack.channel("contacts", "manager", name="maria"))
+    assert await maria.GetAccount(pb.GetAccountRequest(id=acme.id)) == acme
+    change = pb.UpdateAccountRequest(id=acme.id, account=pb.Account(industry="medical"))
+    assert (await maria.UpdateAccount(change)).industry == "medical"
+    give = pb.UpdateAccountRequest(id=acme.id, account=pb.Account(owner_id=str(stack.callers.user("carl"))))
+    assert await code_of(maria.UpdateAccount(give)) == grpc.StatusCode.PERMISSION_DENIED
+    own = pb.UpdateAccountRequest(id=acme.id, account=pb.Account(owner_id=str(stack.callers.user("maria"))))
+    assert (await maria.UpdateAccount(own)).owner_id == str(stack.callers.user("maria"))
+
+
+async def test_a_leavers_accounts_and_people_go_to_somebody_else(stack: Stack) -> None:
+    await stack.start("contacts")
+    acme, *people = await customer(stack)
+    leaver, successor = str(stack.callers.user("anne")), str(stack.callers.user("bert"))
+    ownership = OwnershipServiceStub(stack.channel("contacts", "administrator"))
+    counted = (await ownership.CountOwned(ownership_pb2.CountOwnedRequest(owner_id=leaver))).counts
+    assert {each.entity: each.open for each in counted} == {"account": 1, "contact": 2}
+    for entity in ("account", "contact"):
+        await ownership.TransferOwned(
+            ownership_pb2.TransferOwnedRequest(
+                operation_id=str(new_id()),
+                entity=entity,
+                from_owner_id=leaver,
+                to_owner_id=successor,
+                request_id=entity,
+            )
+        )
+    bert = await accounts(stack, "bert").GetAccount(pb.GetAccountRequest(id=acme.id))
+    assert bert.owner_id == successor
+    listed = (await contacts(stack, "bert").ListContacts(pb.ListContactsRequest())).contacts
+    assert {each.id for each in listed} == {each.id for each in people}

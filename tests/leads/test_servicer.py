@@ -13,11 +13,14 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
 from grpc_status import rpc_status
+from sfa.api.v1 import ownership_pb2
 from sfa.api.v1.channels_pb2 import Email, Phone
+from sfa.api.v1.ownership_pb2_grpc import OwnershipServiceStub
 from sfa.api.v1.resource_pb2 import ExternalId, RowResult
 from sfa.leads.v1 import leads_pb2 as pb
 from sfa.leads.v1 import leads_pb2_grpc as stubs
 
+from chassis.ids import new_id
 from tests.shared_data import shared_data
 from tests.stack import Stack
 
@@ -232,4 +235,35 @@ async def test_any_text_comes_back_unchanged_and_is_found_by_itself_or_not_at_al
             (text, text[:200], text) for text in strings[start : start + 500]
         ]
     for text in strings:
-        await leads(service).SearchLeads(pb.SearchLeadsRequest(q=text))
+        await leads(service).SearchLeads(pb.SearchLeadsRequest(q=text, page_size=5))
+
+
+async def test_a_leavers_open_leads_go_to_a_queue_and_back_and_decided_ones_stay(service: Stack) -> None:
+    inbound = await queue(service, "anne")
+    leaver = str(service.callers.user())
+    first, second, given_up = [await lead(service) for _ in range(3)]
+    await leads(service).DisqualifyLead(
+        pb.DisqualifyLeadRequest(id=given_up.id, disqualify_reason="No budget")
+    )
+    ownership = OwnershipServiceStub(service.channel("leads", "administrator"))
+    counted = (await ownership.CountOwned(ownership_pb2.CountOwnedRequest(owner_id=leaver))).counts
+    assert [(each.entity, each.open, each.closed, each.accepts_queue) for each in counted] == [
+        ("lead", 2, 1, True)
+    ]
+    there = ownership_pb2.TransferOwnedRequest(
+        operation_id=str(new_id()),
+        entity="lead",
+        from_owner_id=leaver,
+        to_queue_id=inbound.id,
+        request_id="there",
+    )
+    moved = await ownership.TransferOwned(there)
+    assert [each.id for each in moved.moved] == [first.id, second.id]
+    waiting = (await leads(service, "rep", name="anne").ListLeads(pb.ListLeadsRequest())).leads
+    assert {each.id for each in waiting} == {first.id, second.id}
+    back = ownership_pb2.TransferOwnedRequest(
+        operation_id=str(new_id()), entity="lead", from_queue_id=inbound.id, to_owner_id=leaver, request_id="back",
+        ids=[first.id],
+    )  # fmt: skip
+    assert [each.id for each in (await ownership.TransferOwned(back)).moved] == [first.id]
+    assert (await leads(service).GetLead(pb.GetLeadRequest(id=first.id))).owner_id == leaver
