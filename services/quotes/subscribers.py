@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from sfa.identity.v1 import events_pb2 as identity
 
 from chassis.call import Call
+from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
 from services.quotes.store import PriceBookStore
 
 subscriptions = Subscriptions()
+
+# who reports to whom, and so who sees what
+subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)
 
 
 @subscriptions.on(identity.TenantCreated)
