@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 import sqlalchemy as sa
 
 from chassis.call import Call
-from chassis.store import EntityStore
+from chassis.store import Conflict, EntityStore, IdTaken
 from services.opportunities.domain import (
     Opportunity,
     Pipeline,
@@ -53,7 +53,10 @@ class PipelineStore(EntityStore[Pipeline]):
             return [self._load(row) for row in rows]
         pipeline = starting_pipeline(uuid5(self.call.caller.tenant, "starting pipeline"))
         by_the_way = PipelineStore(replace(self.call, request_id=None))  # not what the caller asked for
-        await by_the_way.add(pipeline, pipeline.create())
+        try:
+            await by_the_way.add(pipeline, pipeline.create())
+        except IdTaken as error:  # somebody else's first call was faster: make this one again
+            raise Conflict from error
         return [pipeline]
 
     async def make_default(self, pipeline: Pipeline) -> None:

@@ -63,6 +63,11 @@ async def test_a_new_deal_belongs_to_its_maker_and_stands_in_the_first_stage(ser
     assert await deals(service).GetOpportunity(pb.GetOpportunityRequest(id=deal.id)) == deal
 
 
+async def test_two_first_calls_of_a_new_tenant_do_not_get_into_each_others_way(service: Stack) -> None:
+    made = await asyncio.gather(*(deals(service).CreateOpportunity(create()) for _ in range(4)))
+    assert len({deal.pipeline_id for deal in made}) == 1
+
+
 async def test_every_verb_makes_a_version_that_can_be_read_again(service: Stack) -> None:
     stub, stage = deals(service), await stages(service)
     deal = await stub.CreateOpportunity(create(amount=Money(currency_code="EUR", units=100)))
