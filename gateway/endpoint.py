@@ -24,7 +24,7 @@ from gateway.reading import RequestReader, accepts
 from gateway.settings import GatewaySettings
 from gateway.to_json import JsonWriter
 from gateway.transcoding import Found, Route, Table
-from gateway.upstream import Metadata, Upstream, call
+from gateway.upstream import Metadata, Upstream
 
 CONSISTENCY = b"consistency-token"
 _CACHE = (b"cache-control", b"private, no-cache")
@@ -158,7 +158,7 @@ class UnaryEndpoint:
             body = await read_body(receive, exchange, settings.max_body_bytes, settings.body_seconds)
         request, conditional = self._reader.read(values, scope["query_string"], body, exchange)
         exchange.conditional = conditional
-        response, trailing = await call(self._call, request, metadata, settings.call_seconds)
+        response, trailing = await self._call(request, metadata, settings.call_seconds)
 
         headers: list[Header] = [_CACHE]
         for name, value in trailing:

@@ -18,7 +18,7 @@ from gateway.exchange import Exchange, read_body
 from gateway.from_json import BadField, text
 from gateway.problems import Problem
 from gateway.settings import GatewaySettings
-from gateway.upstream import Metadata, Upstream, call
+from gateway.upstream import Metadata, Unary, Upstream
 
 TOKEN_PATH, REVOKE_PATH, KEYS_PATH = "/v1/oauth/token", "/v1/oauth/revoke", "/.well-known/jwks.json"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # a name, no secret
@@ -65,7 +65,7 @@ class PublicKeys:
     async def fetch(self, traceparent: str = "") -> list[dict[str, str]]:
         """The keys as they are now."""
         metadata = (("traceparent", traceparent),) if traceparent else ()
-        answer, _ = await call(self._call, auth_pb2.GetJwksRequest(), metadata, self._seconds)
+        answer, _ = await self._call(auth_pb2.GetJwksRequest(), metadata, self._seconds)
         return [{field.name: value for field, value in key.ListFields()} for key in answer.keys]
 
 
@@ -151,10 +151,10 @@ class OAuth:
                 raise OAuthError("invalid_request", f"{printable}: {error.detail}") from None
         return form
 
-    async def _call(self, callable_: Any, request: Any, exchange: Exchange) -> Any:
+    async def _call(self, unary: Unary, request: Any, exchange: Exchange) -> Any:
         metadata: Metadata = (("traceparent", exchange.traceparent),)
         try:
-            answer, _ = await call(callable_, request, metadata, self._settings.call_seconds)
+            answer, _ = await unary(request, metadata, self._settings.call_seconds)
         except Refusal as refusal:
             status, error = _ERRORS.get(refusal.kind, (400, "invalid_request"))
             retry = refusal.facts.get("retry_after", "1" if status >= 429 else "")
