@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, Final
 
 import nats.errors
 import orjson
+from google.protobuf.descriptor_pool import Default, DescriptorPool
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from nats.aio.client import Client
@@ -153,11 +155,11 @@ def show(console: Console, *, as_json: bool) -> Show:
 
 
 @cache
-def _pool() -> Any:
-    from google.protobuf.descriptor_pool import Default
-
+def _pool() -> DescriptorPool:
     for service in SERVICES:
-        importlib.import_module(f"sfa.{service}.v1.events_pb2")
+        module = f"sfa.{service}.v1.events_pb2"
+        if find_spec(module) is not None:  # a projection has none
+            importlib.import_module(module)
     return Default()
 
 

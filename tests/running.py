@@ -83,6 +83,17 @@ class Up:
             answer = await client.get("/v1/me", headers={"authorization": f"Bearer {token}"})
         return dict(answer.raise_for_status().json())
 
+    async def sfa(self, *arguments: str) -> tuple[int, str]:
+        """Status and output of another command on the same installation."""
+        command = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", *arguments,
+            env={**os.environ, "SFA_DATA": str(self.settings.data), "SFA_PORT": str(self.settings.port)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE):
+            output, _ = await command.communicate()
+        return command.returncode or 0, output.decode()
+
     def engines(self) -> list[psutil.Process]:
         """The engines that it has started."""
         ours = psutil.Process(self.process.pid).children(recursive=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from deploy.topology import SERVICES
 from tests.running import PATIENCE, Up
 
 
@@ -17,7 +19,7 @@ from tests.running import PATIENCE, Up
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
     running = Up(tmp_path_factory.mktemp("up"))
     yield running
-    if running.process.returncode is None:
+    if hasattr(running, "process") and running.process.returncode is None:
         await running.stop(signal.SIGTERM)
 
 
@@ -28,6 +30,20 @@ async def test_it_comes_up_with_a_demo_company_and_goes_down_and_keeps_what_was_
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.settings.port}") as client:
         assert (await client.get("/docs")).status_code == 200
         assert (await client.get("/v1/opportunities")).status_code == 401
+    assert await up.sfa("migrate", "all", "--json") == (
+        0,
+        json.dumps({"migrated": [], "current": [*SERVICES]}, indent=2) + "\n",
+    )
+    status, said = await up.sfa("doctor", "--json")
+    assert status == 0, said
+    assert {finding["what"] for finding in json.loads(said)} >= {*SERVICES, "gateway", "NATS"}
+    status, said = await up.sfa(
+        "events", "tail", "--service", "quotes", "--since", "all", "--no-follow", "--json"
+    )
+    assert status == 0, said
+    told = [json.loads(line) for line in said.splitlines()]
+    assert {"sfa.quotes.v1.QuoteAccepted", "sfa.quotes.v1.OrderPlaced"} <= {event["type"] for event in told}
+    assert await up.sfa("events", "parked", "--json") == (0, "[]\n")
     engines = up.engines()
     assert await up.stop() == 0, up.said
     assert "Everything has stopped." in up.said
@@ -78,3 +94,13 @@ async def test_a_setting_that_makes_no_sense_is_one_sentence(up: Up, monkeypatch
     assert await up.stop() == 1
     assert up.said.startswith("SFA_PROCESSES is not usable:")
     assert len(up.said.strip().splitlines()) == 1
+
+
+async def test_commands_say_that_nothing_runs(up: Up) -> None:
+    for command in (["events", "tail"], ["events", "parked"]):
+        status, said = await up.sfa(*command)
+        assert status == 1
+        assert said.startswith("Nothing is running on")
+    status, said = await up.sfa("serve", "billing")
+    assert status == 2
+    assert "none of identity" in said
