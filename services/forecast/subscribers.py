@@ -19,7 +19,8 @@ from services.forecast.streaming import Changes
 
 async def opportunity_changed(events: Sequence[Received], call: Call) -> None:
     """A deal counts as it is now."""
-    deals = [(wire.deal_of(event.message.opportunity, event.version), event) for event in events]
+    newest = {event.entity_id: event for event in sorted(events, key=lambda event: event.version)}
+    deals = [(wire.deal_of(event.message.opportunity, event.version), event) for event in newest.values()]
     rows = [wire.deal_to_row(deal, event.recorded_at, event.effective_at) for deal, event in deals]
     await ProjectionStore(call).keep(tables.deals, rows)
 

@@ -83,8 +83,8 @@ def shares(amount: Decimal, weights: Mapping[str, Decimal], currency: str) -> di
     any weight, all are equal. The order of equal remainders is that of the keys, so that everybody
     who computes this gets the same.
     """
-    if not weights:
-        return {}
+    if len(weights) <= 1:
+        return dict.fromkeys(weights, amount)
     if not any(weights.values()):
         weights = dict.fromkeys(weights, Decimal(1))
     with localcontext(prec=60):
