@@ -155,6 +155,8 @@ class PeerChannel:
         metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         if call.traceparent:
             metadata = (*metadata, ("traceparent", call.traceparent))
+        if call.caller.user_id is None and call.caller.via:
+            metadata = (*metadata, ("sfa-via", call.caller.via))
         return metadata
 
     def _remaining(self) -> float:

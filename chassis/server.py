@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, get_type_hints
 from uuid import UUID
 
@@ -35,6 +37,7 @@ _DEFAULT_DEADLINE = 20.0
 _tracer = trace.get_tracer("sfa.rpc")
 _propagator = TraceContextTextMapPropagator()
 NOBODY = UUID(int=0)
+_ACTOR = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 
 
 class TokenMissing(Unauthenticated):
@@ -264,6 +267,9 @@ class RpcServer:
         caller = await self.verifier.verify(authorization[7:])
         if rpc.permission != PUBLIC and rpc.permission not in caller.permissions:
             raise PermissionMissing(rpc.permission)
+        via = metadata.get("sfa-via", "")
+        if caller.actor.startswith("service:") and _ACTOR.fullmatch(via):
+            return replace(caller, via=via)  # a service says by way of whom it acts; nobody else may
         return caller
 
     async def _await_freshness(self, caller: Caller, metadata: dict[str, str]) -> bool:

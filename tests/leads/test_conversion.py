@@ -128,7 +128,7 @@ async def test_history_says_that_the_service_did_it_by_way_of_the_user(services:
     ]
     request = contacts_pb2.ListAccountVersionsRequest(id=done.converted_account_id)
     (version,) = (await accounts(services).ListAccountVersions(request)).versions
-    assert version.actor == "service:leads"
+    assert (version.actor, version.via) == ("service:leads", own)
 
 
 async def test_the_same_request_again_makes_nothing_more(services: Stack) -> None:
