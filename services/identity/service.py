@@ -22,12 +22,12 @@ from services.identity.subscribers import subscriptions
 from services.identity.tables import ENTITIES
 
 
-def build(context: ServiceContext) -> Service:
-    """The service, wired."""
+def build(context: ServiceContext, passwords: Passwords | None = None) -> Service:
+    """The service, wired; `passwords` is how passwords are hashed where it is not as it should be."""
+    passwords = passwords or Passwords()
     settings = context.settings
     ring = KeyRing(LocalMasterKeys.parse(settings.key_ring.get_secret_value()))
     signing = Signing(context.database, ring, context.clock)
-    passwords = Passwords()
     attempts = AttemptStore(context.database)
     federation = Federation(context.clock, plain_http=settings.plain_http)
     ownerships = Ownerships(context.peers)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import grpc
 import pytest
+from argon2 import PasswordHasher
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from joserfc.jwk import OKPKey
@@ -14,7 +15,10 @@ from sfa.identity.v1 import auth_pb2, auth_pb2_grpc
 from sfa.identity.v1 import organisation_pb2 as pb
 from sfa.identity.v1 import organisation_pb2_grpc as stubs
 
+from chassis.service import Service, ServiceContext
 from chassis.tokens import KeySource, RemoteKeys, TokenVerifier
+from services.identity.passwords import Passwords
+from services.identity.service import build
 from tests.engines import PASSWORD
 from tests.stack import Stack
 
@@ -33,6 +37,10 @@ class Company:
         self.lines = stubs.ReportingLineServiceStub(stack.channel("identity", "operations"))
         self.territories = stubs.TerritoryServiceStub(stack.channel("identity", "operations"))
         self.tokens = auth_pb2_grpc.TokenServiceStub(self.bare)
+
+    async def start(self) -> None:
+        """Starts identity, again if need be."""
+        await self.stack.start("identity", build=quick)
 
     async def provision(
         self, tenant: str = "", email: str = ADDRESS, **fields: Any
@@ -104,11 +112,16 @@ class _Both:
         return known if wanted in known else await other.keys(wanted)
 
 
+def quick(context: ServiceContext) -> Service:
+    """Identity with password hashes that are not worth much, and quickly made."""
+    return build(context, Passwords(PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)))
+
+
 @pytest.fixture
 async def company(stack: Stack) -> Company:
     """Identity, and the test's tenant in it."""
-    await stack.start("identity")
     company = Company(stack)
+    await company.start()
     await company.provision()
     return company
 

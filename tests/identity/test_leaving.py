@@ -223,7 +223,7 @@ async def test_identity_goes_on_where_it_was_after_a_restart(everybody: Company)
     await give(everybody, "anna", 1100)
     operation = await deactivate(everybody, successor_id=str(everybody.stack.callers.user("bert")))
     await everybody.stack.stop("identity")
-    await everybody.stack.start("identity")
+    await everybody.start()
     done = await finished(everybody, operation)
     assert [part.moved for part in done.parts if part.entity == "opportunity"] == [1100]
     assert await owners(everybody) == {"bert": 1100}

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
-import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from sfa.api.v1.resource_pb2 import ExternalId, RowResult
@@ -351,7 +350,7 @@ async def test_a_start_date_says_from_when_on_the_manager_holds(company: Company
     assert (new.manager_id, new.start_date) == (melvin.id, day(date(2017, 4, 1)))
 
 
-@pytest.mark.parametrize("text", ["' OR 1=1 --", "ﷺ", "👩‍👩‍👧", " leading and trailing ", "\u202etest"])
-async def test_names_come_back_as_they_were(company: Company, text: str) -> None:
-    user = await company.users.CreateUser(pb.CreateUserRequest(user=pb.User(display_name=text)))
-    assert (await company.users.GetUser(pb.GetUserRequest(id=user.id))).display_name == text
+async def test_names_come_back_as_they_were(company: Company) -> None:
+    for text in ("' OR 1=1 --", "ﷺ", "👩‍👩‍👧", " leading and trailing ", "\u202etest"):
+        user = await company.users.CreateUser(pb.CreateUserRequest(user=pb.User(display_name=text)))
+        assert (await company.users.GetUser(pb.GetUserRequest(id=user.id))).display_name == text

@@ -1,10 +1,16 @@
 """What roles allow, and how users come, change and go."""
 
+import importlib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import sfa
+from google.protobuf import descriptor_pool
 
+from chassis.contract import PUBLIC, rpcs
 from services.identity.domain.people import (
+    IDENTITY_PERMISSIONS,
     PERMISSIONS,
     AdministratorsOnly,
     DisplayNameMissing,
@@ -110,3 +116,20 @@ def test_a_user_is_deactivated_and_reactivated_once() -> None:
     anna.reactivate()
     with pytest.raises(UserActive):
         anna.reactivate()
+
+
+def test_whatever_an_rpc_needs_somebody_may() -> None:
+    folder = Path(sfa.__path__[0])
+    for module in folder.rglob("*_pb2.py"):
+        importlib.import_module(".".join(("sfa", *module.relative_to(folder).with_suffix("").parts)))
+    pool = descriptor_pool.Default()
+    needed = {
+        rpc.permission
+        for module in folder.rglob("*_pb2.py")
+        for service in pool.FindFileByName(
+            f"sfa/{module.relative_to(folder).as_posix().removesuffix('_pb2.py')}.proto"
+        ).services_by_name.values()
+        for rpc in rpcs(service)
+    }
+    given = {PUBLIC} | IDENTITY_PERMISSIONS | permissions_of(Role)
+    assert needed <= given, needed - given

@@ -44,15 +44,15 @@ async def test_an_address_is_the_same_in_capital_letters(company: Company) -> No
     await company.sign_in(ADDRESS.upper())
 
 
-@pytest.mark.parametrize(
-    ("email", "password"),
-    [(ADDRESS, "wrong"), ("nobody@example.com", SECRET), (ADDRESS, SECRET + " "), (ADDRESS, SECRET.upper())],
-)
-async def test_every_wrong_proof_is_refused_in_the_same_words(
-    company: Company, email: str, password: str
-) -> None:
-    async with Refused("SIGN_IN_REFUSED", grpc.StatusCode.UNAUTHENTICATED):
-        await company.sign_in(email, password)
+async def test_every_wrong_proof_is_refused_in_the_same_words(company: Company) -> None:
+    for email, password in (
+        (ADDRESS, "wrong"),
+        ("nobody@example.com", SECRET),
+        (ADDRESS, SECRET + " "),
+        (ADDRESS, SECRET.upper()),
+    ):
+        async with Refused("SIGN_IN_REFUSED", grpc.StatusCode.UNAUTHENTICATED):
+            await company.sign_in(email, password)
 
 
 async def test_a_user_without_a_password_cannot_sign_in(company: Company) -> None:
@@ -150,10 +150,10 @@ async def test_a_refresh_token_ends_after_thirty_days(company: Company) -> None:
         await company.refresh(tokens.refresh_token)
 
 
-@pytest.mark.parametrize("token", ["x", "A" * 86, "A" * 300, "ü", "A" * 85 + "!"])
-async def test_what_is_no_refresh_token_is_refused(company: Company, token: str) -> None:
-    async with Refused("REFRESH_TOKEN_REFUSED"):
-        await company.refresh(token)
+async def test_what_is_no_refresh_token_is_refused(company: Company) -> None:
+    for token in ("x", "A" * 86, "A" * 300, "ü", "A" * 85 + "!"):
+        async with Refused("REFRESH_TOKEN_REFUSED"):
+            await company.refresh(token)
 
 
 async def test_a_refresh_token_with_another_tenants_name_on_it_is_refused(company: Company) -> None:
@@ -225,10 +225,10 @@ async def test_nobody_but_an_administrator_sets_anothers_password(company: Compa
         )
 
 
-@pytest.mark.parametrize("password", ["aaaaaaaaaaaaaa", "ababababababab", ADDRESS])
-async def test_a_password_that_everybody_would_guess_is_refused(company: Company, password: str) -> None:
-    async with Refused("PASSWORD_TOO_SIMPLE", grpc.StatusCode.INVALID_ARGUMENT):
-        await set_password(company, str(company.stack.callers.user("ada")), password)
+async def test_a_password_that_everybody_would_guess_is_refused(company: Company) -> None:
+    for password in ("aaaaaaaaaaaaaa", "ababababababab", ADDRESS):
+        async with Refused("PASSWORD_TOO_SIMPLE", grpc.StatusCode.INVALID_ARGUMENT):
+            await set_password(company, str(company.stack.callers.user("ada")), password)
 
 
 async def test_signing_out_ends_the_session(company: Company) -> None:
@@ -260,6 +260,9 @@ async def test_everybody_sees_their_own_sessions_and_administrators_all(company:
     adas = next(session for session in listed if session.user_id != anna.id)
     async with Refused("SESSION_NOT_YOURS", grpc.StatusCode.NOT_FOUND):
         await own.RevokeSession(pb.RevokeSessionRequest(id=adas.id))
+    async with Refused("PERMISSION_MISSING"):
+        await own.GetSession(pb.GetSessionRequest(id=adas.id))
+    assert await all_.GetSession(pb.GetSessionRequest(id=adas.id)) == adas
     ended = await own.RevokeSession(pb.RevokeSessionRequest(id=tokens.session_id))
     assert ended.HasField("revoke_time")
     again = await own.RevokeSession(pb.RevokeSessionRequest(id=tokens.session_id))
@@ -314,12 +317,12 @@ async def test_keys_outlive_a_restart_and_are_rotated_by_time(company: Company) 
     tokens = await company.sign_in()
     before = await kids()
     await company.stack.stop("identity")
-    await company.stack.start("identity")
+    await company.start()
     assert await kids() == before
     await company.verifier().verify(tokens.access_token)
     company.stack.clock.move(timedelta(days=31))
     await company.stack.stop("identity")
-    await company.stack.start("identity")
+    await company.start()
     rotated = await kids()
     assert rotated[1:] == before
     await company.verifier().verify((await company.sign_in()).access_token)

@@ -25,20 +25,19 @@ _EVERYBODY: Final = frozenset(
     f"{service}.{verb}"
     for service in ("contacts", "leads", "opportunities", "quotes")
     for verb in ("read", "write")
-) | {"identity.read", "forecast.read", "operations.read"}
-_SETTING_UP: Final = frozenset({"pipelines.write", "products.write", "queues.write", "identity.write"})
-_WATCHING: Final = frozenset({"forecast.audit", "events.read"})
+) | {"identity.read", "forecast.read", "operations.read", "events.read"}
+_SETTING_UP: Final = frozenset({"pipelines.write", "products.write", "identity.write"})
 
 PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     Role.REP: _EVERYBODY,
     Role.MANAGER: _EVERYBODY,
-    Role.OPERATIONS: _EVERYBODY | _SETTING_UP | _WATCHING | {"history.write"},
-    Role.ADMINISTRATOR: _EVERYBODY | _SETTING_UP | _WATCHING | {"history.write", "identity.admin"},
-    Role.INTEGRATION: _EVERYBODY | {"products.write", "history.write", "events.read"},
+    Role.OPERATIONS: _EVERYBODY | _SETTING_UP | {"forecast.audit", "history.write"},
+    Role.ADMINISTRATOR: _EVERYBODY | _SETTING_UP | {"forecast.audit", "history.write", "identity.admin"},
+    Role.INTEGRATION: _EVERYBODY | {"products.write", "history.write"},
 }
 """What each role allows. A user with several roles may do what any of them allows."""
 
-SERVICE_PERMISSIONS: Final = _EVERYBODY | {"history.write", "events.read"}
+SERVICE_PERMISSIONS: Final = _EVERYBODY | {"history.write"}
 """What a service may do that acts on an event or goes on with what a user began."""
 IDENTITY_PERMISSIONS: Final = SERVICE_PERMISSIONS | {"identity.admin"}
 """Identity also moves records from a user who leaves."""

@@ -50,6 +50,9 @@ class SessionServicer:
     async def RevokeSession(self, request: pb.RevokeSessionRequest, call: Call) -> pb.Session:
         return await self._end(call, UUID(request.id), "revoked")
 
+    async def GetSession(self, request: pb.GetSessionRequest, call: Call) -> pb.Session:
+        return wire.session_to_proto(await SessionStore(call).get(request.id))
+
     async def ListSessions(self, request: pb.ListSessionsRequest, call: Call) -> pb.ListSessionsResponse:
         own = () if _ADMIN in call.caller.permissions else (sessions.c.user_id == call.caller.user_id,)
         page = await SessionStore(call).page(request, *own)
