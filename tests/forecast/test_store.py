@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis.call import Call
-from chassis.database import Database
+from chassis.database import Database, Transaction, _bind
 from chassis.ids import new_id
 from services.forecast import tables, wire
 from services.forecast.domain.figures import (
@@ -27,6 +28,7 @@ from services.forecast.domain.figures import (
     product_shares,
 )
 from services.forecast.domain.periods import UNDATED, FiscalCalendar, Granularity, Period
+from services.forecast.lineage import Lineage
 from services.forecast.rollup import RollUp
 from services.forecast.store import FigureStore, OrganisationStore, ProjectionStore, Selection
 from tests.callers import Callers
@@ -244,3 +246,42 @@ async def test_a_deal_counts_only_when_its_lead_is_converted(calls: Callable[...
         counted.append((await FigureStore(call).in_all(selection)).get("2017-08", Figures()).closed.deals)
         await call.tx.commit()
     assert counted == [0, 1, 1]
+
+
+async def test_no_question_reads_a_whole_table(
+    calls: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Any]] = {}
+    fetch = Transaction.fetch
+
+    async def noting(self: Transaction, statement: Any, params: Any = None) -> Any:
+        sql, arguments = _bind(statement, params)
+        seen[sql] = arguments
+        return await fetch(self, statement, params)
+
+    monkeypatch.setattr(Transaction, "fetch", noting)
+    call = calls()
+    settings = {"id": new_id(), "version": 1, "reporting_currency": "EUR", "time_zone": "", "first_month": 1}
+    await ProjectionStore(call).keep(tables.tenant_settings, [settings])
+    await fill(call, World(seed=2), [World(seed=2).deal(new_id(), 1)])
+    for role, tree, currency in itertools.product(
+        ("rep", "manager", "operations"), range(1, 5), ("EUR", "JPY")
+    ):
+        call = calls(role)
+        group_by = pb.Forecast.GroupBy.ValueType(tree)
+        await RollUp(call).answer(
+            pb.GetForecastRequest(periods=["FY2017"], group_by=group_by, currency=currency)
+        )
+        for node in ("all", "none"):
+            await Lineage(call).page(
+                pb.ListForecastDealsRequest(period_id="FY2017", group_by=group_by, node_id=node)
+            )
+        await call.tx.commit()
+    call = calls()
+    connection = await call.tx.connection()
+    await connection.execute("SET LOCAL enable_seqscan = off")
+    assert len(seen) > 20
+    for sql, arguments in seen.items():
+        plan = await connection.fetch(f"EXPLAIN {sql}", *arguments)
+        assert not [row[0] for row in plan if "Seq Scan on" in row[0]], sql
+    await call.tx.commit()
