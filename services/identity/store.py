@@ -132,12 +132,9 @@ class ReportingLineStore(EntityStore[ReportingLine]):
 
     async def position(self) -> int:
         """The latest change of any of them: sight may not be older."""
-        statement = (
-            sa.select(changes.c.position)
-            .where(changes.c.entity == REPORTING_LINE.name)
-            .order_by(changes.c.position.desc())
-            .limit(1)
-        )
+        # As a number, so that the changes of this kind are read, not all changes from the newest back.
+        position = sa.cast(sa.cast(changes.c.position, sa.Text), sa.BigInteger)
+        statement = sa.select(sa.func.max(position)).where(changes.c.entity == REPORTING_LINE.name)
         return int(await self.tx.fetchval(statement) or 0)
 
 
