@@ -17,6 +17,7 @@ from sfa.leads.v1 import leads_pb2
 from sfa.opportunities.v1 import opportunities_pb2 as deals_pb
 
 from chassis.ids import new_id
+from chassis.replay import replay
 from tests.forecast.company import Company, day_of, money, value
 from tests.stack import Stack
 
@@ -327,6 +328,25 @@ async def test_an_audit_finds_no_difference_and_what_somebody_meddled_with(compa
     }
     (differs,) = (each for each in audit.differences if each.kind == pb.AuditDifference.DEAL_DIFFERS)
     assert (differs.field, differs.recomputed, differs.forecast) == ("amount", "10", "11")
+
+
+async def test_an_emptied_forecast_is_filled_again_from_history(company: Company) -> None:
+    await hire(company)
+    won = await company.deal("bob", "5", close=date(2030, 6, 30))
+    await company.win(won, date(2030, 6, 1), "6")
+    await company.settled()
+    before = await company.ask("2030-06")
+    database = await company.stack.connect("forecast", as_owner=True)
+    await database.execute("TRUNCATE data.deals, data.stages")
+    await database.close()
+    assert (await company.ask("2030-06")).figures().deals == 0
+    forecast = company.stack.services["forecast"]
+    await replay(
+        "forecast", "opportunities", company.stack.tenant, database=forecast.database,
+        subscriptions=forecast.service.subscriptions, peers=forecast.peers, clock=company.stack.clock,
+    )  # fmt: skip
+    assert (await company.ask("2030-06")).nodes == before.nodes
+    assert (await company.forecast().AuditForecast(pb.AuditForecastRequest())).consistent
 
 
 async def test_only_some_may_audit(company: Company) -> None:
