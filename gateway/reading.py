@@ -151,12 +151,12 @@ class RequestReader:
     def _read_headers(self, message: Any, exchange: Exchange) -> bool:
         headers = self._headers
         if IDEMPOTENCY_KEY in headers:
-            key = exchange.header(b"idempotency-key")
-            message.request_id = _idempotency_key(key) if key else str(new_id())
+            key = exchange.headers.get(b"idempotency-key")
+            message.request_id = str(new_id()) if key is None else _idempotency_key(key.decode("latin-1"))
         if LAST_EVENT_ID in headers and (cursor := exchange.headers.get(b"last-event-id")):
             message.cursor = _header_text("Last-Event-ID", cursor.decode("utf-8", "surrogateescape"))
         match = exchange.header(b"if-match")
-        if not match or self.route.method in ("GET", "HEAD"):
+        if b"if-match" not in exchange.headers or self.route.method in ("GET", "HEAD"):
             return False
         if IF_MATCH not in headers:
             raise of_field(IF_MATCH, "This request cannot be made conditional on a version.")

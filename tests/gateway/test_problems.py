@@ -303,6 +303,8 @@ async def test_bad_headers_are_named(client: httpx.AsyncClient) -> None:
     for name, value in (
         ("If-Match", '"1", "2"'),
         ("If-Match", '"ü"'),
+        ("If-Match", ""),
+        ("Idempotency-Key", ""),
         ("Idempotency-Key", '""'),
         ("Idempotency-Key", "ü"),
         ("Consistency-Token", "ü"),
