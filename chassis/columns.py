@@ -32,7 +32,7 @@ class Codec:
 def enumerated(kind: type[Enum]) -> Codec:
     """An enum, by its value, as text."""
     members = {member.value: member for member in kind}
-    return Codec(lambda value: None if value is None else value.value, lambda text: members.get(text))
+    return Codec(lambda value: None if value is None else value.value, members.get)
 
 
 def listed(kind: type[Any], load: Callable[[dict[str, Any]], Any] | None = None) -> Codec:

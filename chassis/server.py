@@ -27,7 +27,7 @@ from chassis import idempotency, telemetry, validation
 from chassis.call import Call, Caller, Sight, current_call
 from chassis.clock import Clock
 from chassis.contract import PUBLIC, Rpc, rpcs
-from chassis.database import LOST, Database, DatabaseUnavailable
+from chassis.database import LOST, Database, DatabaseNotMigrated, DatabaseUnavailable
 from chassis.errors import Aborted, PermissionDenied, Refusal, Unauthenticated
 from chassis.status import refusal_of, status_of
 from chassis.store import Conflict, EntityType
@@ -161,7 +161,7 @@ class RpcServer:
                 await context.abort_with_status(status_of(refusal))
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # no text of it may reach the caller
                 await self._unforeseen(error, rpc, parent, context)
             return None
 
@@ -211,13 +211,19 @@ class RpcServer:
             if passed_on is None:
                 raise
             raise passed_on from error
-        except LOST as error:
+        except (*LOST, asyncpg.UndefinedTableError) as error:
             await call.tx.rollback()
-            raise DatabaseUnavailable from error
+            raise self._database_away(error) from error
         except BaseException:
             await call.tx.rollback()
             raise
         return response, self._trailing(call)
+
+    def _database_away(self, error: Exception) -> Refusal:
+        if isinstance(error, asyncpg.UndefinedTableError):
+            telemetry.log.warning("a table is missing: migrate", service=self.service, error=str(error))
+            return DatabaseNotMigrated()
+        return DatabaseUnavailable()
 
     def _trailing(self, call: Call) -> tuple[tuple[str, str], ...]:
         trailing: tuple[tuple[str, str], ...] = ()
@@ -248,9 +254,11 @@ class RpcServer:
                 await context.abort_with_status(status_of(StreamTokenExpired()))
             except Refusal as refusal:
                 await context.abort_with_status(status_of(refusal))
+            except (*LOST, asyncpg.UndefinedTableError) as error:
+                await context.abort_with_status(status_of(self._database_away(error)))
             except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # no text of it may reach the caller
                 await self._unforeseen(error, rpc, parent, context)
             finally:
                 if call is not None:

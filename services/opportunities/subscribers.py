@@ -11,16 +11,12 @@ from chassis import inbox
 from chassis.call import Call
 from chassis.convert import datetime_of
 from chassis.reporting_lines import reporting_line_changed
-from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions, by_way_of
 from services.opportunities import wire
 from services.opportunities.domain import Acceptance, Opportunity, PrimaryQuote, QuoteSettings, State
 from services.opportunities.store import OpportunityStore, PipelineStore, QuoteSettingsStore, StageBook
 
 subscriptions = Subscriptions()
-
-# who reports to whom, and so who sees what
-subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)
 
 # who reports to whom, and so who sees what
 subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)

@@ -22,6 +22,13 @@ async def connection(database) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
     await connection.close()
 
 
+async def execute(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> None:
+    """Executes it as my tenant."""
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL app.tenant = '{MINE}'")
+        await connection.execute(statement)
+
+
 async def add_key(connection: asyncpg.Connection[asyncpg.Record], tenant: object) -> None:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL app.tenant = '{tenant}'")
@@ -55,15 +62,12 @@ async def test_a_tenant_reads_and_deletes_only_its_own_rows(
 async def test_a_row_cannot_be_written_for_another_tenant(
     connection: asyncpg.Connection[asyncpg.Record],
 ) -> None:
+    statement = (
+        "INSERT INTO external_ids (tenant_id, entity, system, external_id, entity_id)"
+        f" VALUES ('{THEIRS}', 'x', 'erp', '1', '{new_id()}')"
+    )
     with pytest.raises(asyncpg.WithCheckOptionViolationError):
-        async with connection.transaction():
-            await connection.execute(f"SET LOCAL app.tenant = '{MINE}'")
-            await connection.execute(
-                "INSERT INTO external_ids (tenant_id, entity, system, external_id, entity_id)"
-                " VALUES ($1, 'x', 'erp', '1', $2)",
-                THEIRS,
-                new_id(),
-            )
+        await execute(connection, statement)
 
 
 async def test_the_service_has_no_rights_behind_the_fence(
@@ -76,9 +80,7 @@ async def test_the_service_has_no_rights_behind_the_fence(
         "UPDATE changes SET actor = 'nobody'",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with connection.transaction():
-                await connection.execute(f"SET LOCAL app.tenant = '{MINE}'")
-                await connection.execute(statement)
+            await execute(connection, statement)
 
 
 async def test_every_table_of_a_tenant_is_behind_a_view_that_checks(
