@@ -5,6 +5,7 @@ row is met twice or missed while others come and go, and a deep page costs what 
 import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from chassis.errors import InvalidArgument
 from chassis.fields import Condition, Field, bound, field_named
 
 _VERSION = 1
+_LONG, _LONGEST = 900, 50_000
+_COMPRESSED = b"z"  # what is not compressed begins with a bracket
 MAX_TERMS = 5
 
 
@@ -150,7 +153,7 @@ class Keyset:
         if not page_token:
             return None
         try:
-            document = json.loads(base64.urlsafe_b64decode(page_token + "=" * (-len(page_token) % 4)))
+            document = json.loads(_opened(page_token))
             version, digest, texts = document
             terms = self.order.terms
             if (version, digest, len(texts)) != (_VERSION, self._digest, len(terms)):
@@ -163,7 +166,7 @@ class Keyset:
                 value is None and not term.field.nullable for term, value in zip(terms, values, strict=True)
             ):
                 raise PageTokenInvalid
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
             raise PageTokenInvalid from None
         return self.order.after(values)
 
@@ -174,8 +177,23 @@ class Keyset:
             None if value is None else term.field.write(value)
             for term, value in zip(self.order.terms, values, strict=True)
         ]
-        document = json.dumps([_VERSION, self._digest, texts], ensure_ascii=False, separators=(",", ":"))
-        return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+        return _sealed(json.dumps([_VERSION, self._digest, texts], ensure_ascii=False, separators=(",", ":")))
+
+
+def _sealed(document: str) -> str:
+    """The document as letters and digits. A long one is compressed: the longest name that a list can be
+    ordered by has to fit into a token of 2,000 characters."""
+    content = document.encode()
+    if len(content) > _LONG:
+        content = _COMPRESSED + zlib.compress(content)
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _opened(page_token: str) -> bytes:
+    content = base64.urlsafe_b64decode(page_token + "=" * (-len(page_token) % 4))
+    if not content.startswith(_COMPRESSED):
+        return content
+    return zlib.decompressobj().decompress(content[len(_COMPRESSED) :], _LONGEST)
 
 
 def _term(part: str, fields: Mapping[str, Field]) -> Term:

@@ -170,6 +170,16 @@ def test_refuses_what_is_no_token(token: str) -> None:
         keyset().after(token)
 
 
+def test_the_longest_name_fits_into_a_token() -> None:
+    name = "".join(chr(0x4E00 + number * 37 % 20000) for number in range(500))
+    pages = keyset("name")
+    token = pages.token(row(name=name))
+    assert len(token) <= 2000
+    where = pages.after(token)
+    assert where is not None
+    assert name in where.compile(dialect=DIALECT).params.values()
+
+
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 def test_any_text_is_a_token_or_refused(token: str) -> None:
     with suppress(PageTokenInvalid):
