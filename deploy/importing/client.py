@@ -20,7 +20,7 @@ from deploy.importing.troubles import ServerRefused
 
 TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-_PATIENCE = 60.0
+PATIENCE = 60.0
 _LONGEST_PAUSE = 5.0
 MAX_ROWS = 500
 MAX_BYTES = 3_000_000
@@ -71,13 +71,13 @@ class Api:
         url: str,
         sign_in: SignIn,
         *,
-        patience: float = _PATIENCE,
+        patience: float = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._sign_in = sign_in
         self._token, self._refresh_token, self._expires_at = sign_in.token, "", float("inf")
         self._signing_in = asyncio.Lock()
-        self._patience = patience
+        self.patience = patience
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             timeout=httpx.Timeout(60, connect=5),
@@ -152,7 +152,7 @@ class Api:
         self, method: str, path: str, headers: dict[str, str] | None = None, **arguments: Any
     ) -> httpx.Response:
         """The answer, once there is one that does not say "later"; ServerRefused where patience ends."""
-        deadline, pause, where = time.monotonic() + self._patience, 0.1, self._http.base_url
+        deadline, pause, where = time.monotonic() + self.patience, 0.1, self._http.base_url
         while True:
             wait = 0.0
             try:

@@ -34,11 +34,13 @@ def import_(
 ) -> None:
     """Import CSV files through the public bulk API.
 
-    A mapping file says which columns become which fields; docs/import.md describes it. Running the same
-    import again changes nothing. What became of each row is written to results.csv in the state's folder.
+    A mapping file says which columns become which fields; docs/import.md
+    describes it. The same import again changes nothing. What became of each
+    row is written to results.csv in the folder of the import's state.
 
-    Exits with 0 where every row went in, 1 where some were rejected, 2 where files, mapping or arguments
-    cannot be used, 3 where the server cannot be reached or refuses, 130 after Ctrl-C.
+    Exits with 0 where every row went in, 1 where some were rejected, 2 where
+    files, mapping or arguments cannot be used, 3 where the server cannot be
+    reached or refuses, 130 after Ctrl-C.
     """
     from deploy.importing.client import SignIn
     from deploy.importing.session import Session, report

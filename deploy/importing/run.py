@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 from uuid import uuid4
@@ -85,6 +85,8 @@ class Import:
         self._dry_run = dry_run
         self._lookups = Lookups(api, mapping)
         self._places = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+        self._promised: set[str] = set()
+        """Ids of records that a dry run would make: the server does not know them."""
         self.summary = Summary(resumed=journal.resumed)
 
     async def run(self) -> Summary:
@@ -158,19 +160,32 @@ class Import:
         self._progress.advance(plan.name, counts)
 
     def _learn(self, plan: Plan, records: list[Record], results: list[Result]) -> None:
-        ids = {result.key: result.id for result in results if result.outcome != "rejected" and result.id}
+        done = {result.key: result for result in results if result.outcome != "rejected" and result.id}
         for record in records:
-            if record.key in ids:
+            if (result := done.get(record.key)) is not None:
                 self._lookups.learn(
-                    plan.name, record.key, ids[record.key], record.content[plan.entity.resource_field]
+                    plan.name, record.key, result.id, record.content[plan.entity.resource_field]
                 )
+                if self._dry_run and result.outcome == "created":
+                    self._promised.add(result.id)
 
     async def _send(self, plan: Plan, records: list[Record], key: str) -> list[Result]:
+        if self._promised:
+            return await self._try(plan, records, key)
         rows = [orjson.dumps(record.content) for record in records]
         results: list[Result] = []
         for index, span in enumerate(batches(rows)):
             results += await self._upsert(plan, records[span], f"{key}-{index}")
         return results
+
+    async def _try(self, plan: Plan, records: list[Record], key: str) -> list[Result]:
+        """A dry run after others: ids that the server cannot know yet are left out, or else sent as they are."""
+        bare = [replace(record, content=_without(record.content, self._promised)) for record in records]
+        results = await self._upsert(plan, bare, key)
+        rejected = {result.key for result in results if result.outcome == "rejected"}
+        whole = await self._upsert(plan, [each for each in records if each.key in rejected], f"{key}-whole")
+        again = {result.key: result for result in whole}
+        return [again.get(result.key, result) for result in results]
 
     async def _upsert(self, plan: Plan, records: list[Record], key: str) -> list[Result]:
         """Sends one request; what makes the server refuse all of it is taken out or made smaller."""
@@ -226,6 +241,19 @@ def _refused_rows(problem: Problem, count: int) -> dict[int, tuple[str, str]]:
             return {}
         rows.setdefault(int(found[1]), (found[2], detail))
     return rows
+
+
+def _without(content: dict[str, Any], ids: set[str], depth: int = 2) -> dict[str, Any]:
+    """A row, its resource and its past without these ids; what stands deeper, such as line items, stays."""
+    kept: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and depth:
+            kept[name] = _without(value, ids, depth - 1)
+        elif isinstance(value, list) and name == "history":
+            kept[name] = [_without(past, ids, 1) for past in value]
+        elif not isinstance(value, str) or value not in ids:
+            kept[name] = value
+    return kept
 
 
 def _chunks(rows: Iterable[SourceRow], size: int) -> Iterator[list[SourceRow]]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 
-from deploy.importing.client import Api, Problem, SignIn
+from deploy.importing.client import PATIENCE, Api, Problem, SignIn
 from deploy.importing.journal import OUTCOMES, Journal
 from deploy.importing.mapping import load
 from deploy.importing.records import Plan, plans
@@ -86,8 +86,10 @@ class Session:
             errors.print(f"There is no file for {source}: what others need of it is asked of the server.")
         bars = Bars(errors) if errors.is_terminal else None
         showing: AbstractContextManager[Any] = bars.bar if bars else nullcontext()
-        async with Api(self.url, self.sign_in) as api:
+        # Who got the address wrong wants to know soon; an import that is under way can wait.
+        async with Api(self.url, self.sign_in, patience=5) as api:
             subject = await self._subject(api, ordered)
+            api.patience = PATIENCE
             name = "dry-run" if self.dry_run else "results"
             journal = Journal(self.folder, subject, name=name, resume=self.resume and not self.dry_run)
             try:
