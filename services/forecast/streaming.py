@@ -113,9 +113,8 @@ class ForecastStream:
             while True:
                 began, message = loop.time(), None
                 self.call.now = self.call.clock.now()
-                count = await ProjectionStore(self.call).changes()
                 is_due = self.basis is None or began - whole > _AGAIN_SECONDS
-                news = (count, None) if is_due else self._news(listener, count)
+                news = await self._news(listener, is_due)
                 if news is not None:
                     self.count, owners = news
                     whole = began if owners is None else whole
@@ -130,19 +129,22 @@ class ForecastStream:
                 await asyncio.sleep(min(loop.time() - began, _LONGEST_PAUSE_SECONDS))
                 await listener.wait(_LOOK_SECONDS if self.missed is None else _MOMENT_SECONDS)
 
-    def _news(self, listener: Listener, count: int) -> tuple[int, frozenset[UUID | None] | None] | None:
+    async def _news(
+        self, listener: Listener, is_due: bool
+    ) -> tuple[int, frozenset[UUID | None] | None] | None:
         """Up to which count the forecast has changed, and for whom; None where it has not.
 
         What has just been committed here is heard in a moment; what another replica applied never is.
         """
         heard, owners = listener.take(self.count)
-        missed, self.missed = self.missed, None
-        if heard > self.count:
+        if heard > self.count and not is_due:
+            self.missed = None
             return heard, owners
-        if count > self.count:
-            if missed == count:
-                return count, None
-            self.missed = count
+        count = await ProjectionStore(self.call).changes()
+        missed, self.missed = self.missed, count if count > self.count else None
+        if is_due or (count > self.count and missed == count):
+            self.missed = None
+            return count, None
         return None
 
     async def _change(self, owners: frozenset[UUID | None] | None) -> pb.ForecastChange | None:

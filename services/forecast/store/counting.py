@@ -1,20 +1,20 @@
 """How each deal counts: the definitions of `domain/figures.py`, as SQL.
 
 It is worked out in steps, each in a subquery of its own that PostgreSQL does not unfold (OFFSET 0): else
-it would look a rate up once for every sum.
+it would look a rate up once for every sum. To put a statement together costs more than to execute it,
+so each shape of it is made once, and takes parameters.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chassis import sight
-from chassis.call import Call
 from chassis.money import minor_unit
 from services.forecast.domain.currencies import FACTOR_DIGITS
 from services.forecast.domain.figures import PERCENT, Category, State
@@ -37,6 +37,9 @@ _CATEGORY = sa.case(
 )
 _CONVERTING = sa.select(converting_leads.c.id).where(converting_leads.c.converting)
 _IS_WHOLE = sa.or_(DEAL.lead_id.is_(None), DEAL.lead_id.not_in(_CONVERTING))
+_TODAY = sa.bindparam("today", type_=sa.Date)
+_TARGET = sa.bindparam("target", type_=sa.Text)
+_REPORTING = sa.bindparam("reporting", type_=sa.Text)
 _FENCE: Final[sa.ColumnElement[int]] = sa.literal_column("0")
 
 
@@ -52,7 +55,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the deals are listed."""
+    """Which of the deals are meant."""
 
     owners: Collection[UUID] | None = None
     """Only deals of these owners."""
@@ -66,18 +69,63 @@ class Choice:
     overdue: bool = False
     after: sa.ColumnElement[bool] | None = None
 
+    def within(self, visible: Collection[UUID] | None) -> "Choice":
+        """Only those of them that somebody sees who sees the deals of `visible`, or of all."""
+        if visible is None:
+            return self
+        owners = visible if self.owners is None else set(self.owners) & set(visible)
+        return replace(self, owners=owners, unowned=False)
 
-def valued(
-    call: Call,
-    selection: Selection,
-    node: sa.ColumnElement[UUID],
-    part: Any = None,
-    choice: Choice | None = None,
-) -> sa.Subquery:
+
+class Node(Enum):
+    """What deals are added up by."""
+
+    ALL = "all"
+    OWNER = "owner"
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides how a statement is written: everything else is one of its parameters."""
+
+    node: Node
+    has_owners: bool
+    has_unowned: bool
+    has_others: bool
+    is_crossing: bool
+    """Whether the currency asked for is not the reporting currency."""
+
+    @classmethod
+    def of(cls, node: Node, selection: Selection, choice: Choice) -> "Shape":
+        """The shape of a question."""
+        return cls(
+            node=node,
+            has_owners=choice.owners is not None,
+            has_unowned=choice.unowned,
+            has_others=choice.others is not None,
+            is_crossing=selection.currency != selection.reporting_currency,
+        )
+
+
+def parameters(selection: Selection, choice: Choice) -> dict[str, Any]:
+    """The values of a statement."""
+    return {
+        "first_days": [period.start or date.max for period in selection.periods],
+        "last_days": [period.end or date.max for period in selection.periods],
+        "today": selection.today,
+        "target": selection.currency,
+        "reporting": selection.reporting_currency,
+        "digits": -int(minor_unit(selection.currency).as_tuple().exponent),
+        "owners": list(choice.owners or ()),
+        "others": list(choice.others or ()),
+    }
+
+
+def valued(shape: Shape, *conditions: sa.ColumnElement[bool]) -> sa.Subquery:
     """The deals, or their parts, with what each adds, in the currency of the selection."""
-    digits = -int(minor_unit(selection.currency).as_tuple().exponent)
-    counted = _counted(call, selection, node, part, choice)
-    one = counted.c
+    digits = sa.bindparam("digits", type_=sa.Integer)
+    one = _counted(shape, *conditions).c
 
     def converted(amount: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.round(amount * one.factor, digits)
@@ -86,13 +134,15 @@ def valued(
         return sa.func.round(converted(amount) * one.probability * PERCENT, digits)
 
     is_weighted = sa.and_(one.state == State.OPEN, one.category != Category.OMITTED)
+    amount: sa.ColumnElement[Any] = one.upper
     value, weight = converted(one.upper), weighted(one.upper)
-    if part is not None:
+    if shape.node is Node.PRODUCT:
+        amount = one.upper - one.lower
         value, weight = value - converted(one.lower), weight - weighted(one.lower)
     return (
         sa.select(
             *one,
-            (one.upper if part is None else one.upper - one.lower).label("amount"),
+            amount.label("amount"),
             value.label("converted"),
             sa.case((is_weighted, sa.func.coalesce(weight, 0)), else_=0).label("weighted"),
         )
@@ -101,63 +151,53 @@ def valued(
     )
 
 
-def _counted(
-    call: Call, selection: Selection, node: sa.ColumnElement[UUID], part: Any, choice: Choice | None
-) -> sa.Subquery:
+def _counted(shape: Shape, *conditions: sa.ColumnElement[bool]) -> sa.Subquery:
     """The deals, or their parts, with how each counts and the factor that it is converted by."""
-    today = sa.literal(selection.today, sa.Date)
-    period = _periods(selection.periods)
-    day = sa.case((sa.or_(_IS_OPEN, DEAL.closes_on == date.max), today), else_=DEAL.closes_on)
+    part, period = _parts(), _periods()
+    node = {Node.ALL: _NOTHING, Node.OWNER: DEAL.owner_id, Node.PRODUCT: part.c.product_id}[shape.node]
+    day = sa.case((sa.or_(_IS_OPEN, DEAL.closes_on == date.max), _TODAY), else_=DEAL.closes_on)
     columns = [
         node.label("node"),
         period.c.place.label("period"),
         _CATEGORY.label("category"),
         sa.func.coalesce(stages.c.probability, 0).label("probability"),
-        sa.and_(_IS_OPEN, DEAL.closes_on < today).label("overdue"),
+        sa.and_(_IS_OPEN, DEAL.closes_on < _TODAY).label("overdue"),
         day.label("day"),
-        _factor(selection, day).label("factor"),
+        _factor(shape, day).label("factor"),
         *(DEAL[name] for name in _IDENTITY),
     ]
     source = deals.join(period, DEAL.closes_on.between(period.c.first, period.c.last)).outerjoin(
         stages, stages.c.id == DEAL.stage_id
     )
-    if part is None:
-        columns.append(DEAL.amount.label("upper"))
-    else:
+    if shape.node is Node.PRODUCT:
         source = source.outerjoin(part, sa.true())
         place = sa.cast(part.c.place, sa.Integer)
         end = sa.func.coalesce(DEAL.product_ends[place], DEAL.amount)
         columns.append(sa.case((DEAL.amount.is_not(None), end)).label("upper"))
         columns.append(sa.func.coalesce(DEAL.product_ends[place - 1], 0).label("lower"))
+    else:
+        columns.append(DEAL.amount.label("upper"))
     return (
         sa.select(*columns)
         .select_from(source)
-        .where(sa.not_(DEAL.deleted), _IS_WHOLE, *_chosen(call, choice))
+        .where(sa.not_(DEAL.deleted), _IS_WHOLE, *_of_owners(shape), *conditions)
         .offset(_FENCE)
         .subquery()
     )
 
 
-def _chosen(call: Call, choice: Choice | None) -> list[sa.ColumnElement[bool]]:
-    visible = sight.condition(call, DEAL.owner_id)
-    conditions = [visible] if visible is not None else []
-    if choice is None:
-        return conditions
-    if choice.owners is not None:
-        owned = _among(choice.owners)
-        conditions.append(sa.or_(owned, DEAL.owner_id.is_(None)) if choice.unowned else owned)
-    if choice.others is not None:
-        conditions.append(sa.or_(DEAL.owner_id.is_(None), sa.not_(_among(choice.others))))
-    if choice.after is not None:
-        conditions.append(choice.after)
-    return conditions
+def _of_owners(shape: Shape) -> Iterator[sa.ColumnElement[bool]]:
+    def among(name: str) -> sa.ColumnElement[bool]:
+        return DEAL.owner_id == sa.any_(sa.bindparam(name, type_=sa.ARRAY(sa.Uuid)))
+
+    nobodys = DEAL.owner_id.is_(None)
+    if shape.has_owners:
+        yield sa.or_(among("owners"), nobodys) if shape.has_unowned else among("owners")
+    if shape.has_others:
+        yield sa.or_(nobodys, sa.not_(among("others")))
 
 
-def _among(owners: Collection[UUID]) -> sa.ColumnElement[bool]:
-    return DEAL.owner_id == sa.any_(sa.literal(list(owners), sa.ARRAY(sa.Uuid)))
-
-
-def parts() -> Any:
+def _parts() -> Any:
     """A deal's products, numbered; as a part of FROM it belongs to the deal before it."""
     products = sa.func.unnest(DEAL.product_ids).table_valued(
         sa.column("product_id", sa.Uuid), with_ordinality="place", name="part"
@@ -165,36 +205,28 @@ def parts() -> Any:
     return products.render_derived()
 
 
-def _periods(periods: Sequence[Period]) -> Any:
+def _periods() -> Any:
     """The periods as a table, numbered; `undated` lies at infinity, as the deals in it do."""
+    days = (sa.bindparam(name, type_=sa.ARRAY(sa.Date)) for name in ("first_days", "last_days"))
+    columns = sa.column("first", sa.Date), sa.column("last", sa.Date)
     return (
-        sa.func.unnest(
-            sa.literal([period.start or date.max for period in periods], sa.ARRAY(sa.Date)),
-            sa.literal([period.end or date.max for period in periods], sa.ARRAY(sa.Date)),
-        )
-        .table_valued(
-            sa.column("first", sa.Date), sa.column("last", sa.Date), with_ordinality="place", name="period"
-        )
-        .render_derived()
+        sa.func.unnest(*days).table_valued(*columns, with_ordinality="place", name="period").render_derived()
     )
 
 
-def _factor(selection: Selection, day: sa.ColumnElement[date]) -> sa.ColumnElement[Decimal]:
+def _factor(shape: Shape, day: sa.ColumnElement[date]) -> sa.ColumnElement[Decimal]:
     """What a deal's amount is multiplied by; null where a rate is missing (see `Rates.factor`)."""
-    target, reporting = (
-        sa.literal(code, sa.Text) for code in (selection.currency, selection.reporting_currency)
-    )
 
     def to_reporting(currency: sa.ColumnElement[str]) -> sa.ColumnElement[Decimal]:
-        return sa.case((currency == reporting, _ONE), else_=_latest(currency, reporting, day))
+        return sa.case((currency == _REPORTING, _ONE), else_=_latest(currency, _REPORTING, day))
 
-    direct = _latest(DEAL.currency, target, day)
-    if selection.currency != selection.reporting_currency:
+    factor = _latest(DEAL.currency, _TARGET, day)
+    if shape.is_crossing:
         crossing = sa.cast(to_reporting(DEAL.currency), sa.Numeric(60, 24)) / sa.func.nullif(
-            to_reporting(target), 0
+            to_reporting(_TARGET), 0
         )
-        direct = sa.func.coalesce(direct, sa.func.round(crossing, FACTOR_DIGITS))
-    return sa.case((DEAL.currency == target, _ONE), else_=direct)
+        factor = sa.func.coalesce(factor, sa.func.round(crossing, FACTOR_DIGITS))
+    return sa.case((DEAL.currency == _TARGET, _ONE), else_=factor)
 
 
 def _latest(
@@ -215,7 +247,6 @@ def _latest(
     )
 
 
-ZERO = Decimal(0)
-NOTHING = sa.cast(sa.null(), sa.Uuid)
+_NOTHING = sa.cast(sa.null(), sa.Uuid)
 _ONE = sa.cast(sa.literal_column("1"), sa.Numeric)
 _IDENTITY = ("id", "version", "name", "owner_id", "account_id", "stage_id", "state", "closes_on", "currency")

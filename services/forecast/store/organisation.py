@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from chassis.call import Call
+from chassis.database import Prepared
 from chassis.errors import Unavailable
 from chassis.schema import sight_lines
 from services.forecast import tables
@@ -53,7 +54,7 @@ class OrganisationStore:
         Raises:
             SettingsUnknown: they have not been heard.
         """
-        row = await self.tx.fetchrow(sa.select(tables.tenant_settings))
+        row = await self.tx.fetchrow(_SETTINGS)
         if row is None:
             raise SettingsUnknown
         zone = ZoneInfo(row["time_zone"] or "UTC")
@@ -138,5 +139,6 @@ class OrganisationStore:
         return sa.select(table.c.id, table.c.name).where(table.c.id == wanted)
 
 
+_SETTINGS = Prepared(sa.select(tables.tenant_settings))
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """What a caller names a node by may be anything."""

@@ -26,6 +26,7 @@ def _upsert(table: sa.Table) -> Prepared:
 
 
 _UPSERTS = {table.name: _upsert(table) for table in tables.metadata.tables.values() if "version" in table.c}
+_CHANGES = Prepared(sa.select(tables.progress.c.changes))
 _COUNT = Prepared(
     insert(tables.progress)
     .values(changes=1)
@@ -63,4 +64,4 @@ class ProjectionStore:
 
     async def changes(self) -> int:
         """How often the forecast has changed."""
-        return int(await self.tx.fetchval(sa.select(tables.progress.c.changes)) or 0)
+        return int(await self.tx.fetchval(_CHANGES) or 0)
