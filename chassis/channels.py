@@ -141,7 +141,7 @@ def set_channels(
     """Writes them into a resource's fields of these names."""
     for address in addresses:
         target.addresses.add(
-            kind=address.kind,  # type: ignore[arg-type]  # an enum's number is what the proto takes
+            kind=address.kind,
             street=address.street,
             locality=address.locality,
             administrative_area=address.administrative_area,

@@ -94,6 +94,7 @@ class Journey:
         self.system = system
         self.client = client
         self.databases: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+        self._looking = asyncio.Lock()  # a connection does one thing at a time
 
     async def connect(self, service: str) -> asyncpg.Connection[asyncpg.Record]:
         """A connection of its own: one for each lock, one to look."""
@@ -140,9 +141,10 @@ class Journey:
         return int(await self._look(service, query, lead))
 
     async def _look(self, service: str, query: str, lead: str) -> Any:
-        if service not in self.databases:
-            self.databases[service] = await self.connect(service)
-        return await self.databases[service].fetchval(query, lead)
+        async with self._looking:
+            if service not in self.databases:
+                self.databases[service] = await self.connect(service)
+            return await self.databases[service].fetchval(query, lead)
 
     async def counted(self) -> tuple[int, int]:
         """How many deals the forecast has, and their amount, in the month in which all are to close."""
