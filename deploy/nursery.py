@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 
 from deploy.topology import SERVICES
 
-_PATIENCE: Final = 15.0
+_PATIENCE: Final = 20.0
 
 
 class Nursery:
@@ -123,14 +123,15 @@ class _Forker:
                 self._told.sendall(f"{name} {os.waitstatus_to_exitcode(status)}\n".encode())
 
     def _end(self) -> NoReturn:
-        for pid in self._children:
-            os.kill(pid, signal.SIGTERM)
-        signal.signal(signal.SIGALRM, lambda *_: self._kill())
+        self._signal(signal.SIGTERM)
+        signal.signal(signal.SIGALRM, lambda *_: self._signal(signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
-        for pid in self._children:
+        for pid in list(self._children):
             os.waitpid(pid, 0)
+            del self._children[pid]
         os._exit(0)
 
-    def _kill(self) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it was waited for a moment ago
+                os.kill(pid, number)

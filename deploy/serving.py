@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chassis import telemetry
 from chassis.broker import Broker
@@ -28,6 +29,7 @@ from deploy.troubles import PortInUse
 from gateway.service import Gateway
 
 _CLOCK: Final = SystemClock()
+_DRAIN_SECONDS: Final = 12.0
 
 
 @asynccontextmanager
@@ -49,7 +51,30 @@ async def serving(names: Sequence[str], installation: Installation) -> AsyncIter
         async with _gateway(installation) if GATEWAY.name in names else nullcontext():
             yield
     finally:
-        await asyncio.gather(*(stack.aclose() for stack in stacks))
+        await _drain([stack.aclose() for stack in stacks])
+
+
+async def _drain(endings: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Lets all end at once; what does not end in time is named in the log and cancelled."""
+    tasks = [asyncio.ensure_future(ending) for ending in endings]
+    if not tasks:
+        return
+    done, late = await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
+    if late:
+        waiting = "\n".join(
+            _stack(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()
+        )
+        telemetry.log.error("a service does not drain and is cut off", tasks=waiting)
+        for task in late:
+            task.cancel()
+    for task in done:
+        task.result()
+
+
+def _stack(task: asyncio.Task[Any]) -> str:
+    with io.StringIO() as text:
+        task.print_stack(file=text)
+        return text.getvalue()
 
 
 async def serve(names: Sequence[str], installation: Installation) -> None:
