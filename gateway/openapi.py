@@ -172,11 +172,11 @@ def _header_parameter(header: str) -> dict[str, Any]:
                 "Makes a retry safe: the same key gives the same outcome for 30 days, and is refused for another body. "
                 "Made by the gateway where it is left out."
             ),
-            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]([ !#-~]*[!#-~])?$"},
+            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         ),
         IF_MATCH: (
             "The `ETag` of the version that is to be changed; 412 where it is no longer the current one.",
-            {"type": "string", "pattern": '^"[0-9]{1,18}"$', "examples": ['"3"']},
+            {"type": "string", "pattern": r'^(\*|(W/)?"[ !#-~]*"|[!#-+\--~]+)$', "examples": ['"3"']},
         ),
         LAST_EVENT_ID: (
             "The `id` of the last event received: the stream goes on after it.",
