@@ -147,10 +147,7 @@ class Broker:
         if self._client.is_connected:
             with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
                 await asyncio.wait_for(self._client.flush(), 2)
-        if not self._client.is_closed:
-            # nats-py asserts that it has been connected once
-            with contextlib.suppress(nats.errors.Error, OSError, AssertionError):
-                await self._client.close()
+        await self._let_go()
 
     async def _connect(self) -> None:
         while True:
@@ -164,14 +161,19 @@ class Broker:
             except (OSError, TimeoutError, nats.errors.Error) as error:
                 if not isinstance(error, OSError | TimeoutError):
                     log.warning("the broker refused the connection", service=self.name, error=str(error))
-                with contextlib.suppress(nats.errors.Error, OSError):
-                    await self._client.close()
+                await self._let_go()
                 self._client = Client()
                 await asyncio.sleep(_RECONNECT_SECONDS * (0.5 + random.random()))
             else:
                 log.debug("connected to the broker", service=self.name)
                 self._tell()
                 return
+
+    async def _let_go(self) -> None:
+        if not self._client.is_closed:
+            # nats-py asserts that it has been connected once
+            with contextlib.suppress(nats.errors.Error, OSError, AssertionError):
+                await self._client.close()
 
     def _options(self) -> dict[str, Any]:
         return {

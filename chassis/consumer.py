@@ -54,6 +54,8 @@ _ATTEMPTS: Final = 5
 """How often an event is tried before it is parked."""
 _DELIVERIES: Final = 12
 """How often one comes again that needs something which is away, before it is parked."""
+_UNPARKED_SECONDS: Final = 60.0
+"""After which time one that cannot even be parked comes again."""
 _LONGEST_PAUSE: Final = 5.0
 _FAREWELL_SECONDS: Final = 5.0
 _LATER_KINDS: Final = frozenset(
@@ -81,7 +83,8 @@ _APPLIED: Final = (
     " ELSE excluded.position END, sequence = greatest(p.sequence, excluded.sequence),"
     " recorded_at = greatest(p.recorded_at, excluded.recorded_at)"
 )
-_ANSWER: Final = Prepared(sa.text("SELECT 1"))
+# a table that every service has, once it is migrated
+_ANSWER: Final = Prepared(sa.text("SELECT 1 FROM outbox LIMIT 1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +305,8 @@ class Consumer:
             except Exception as failure:  # noqa: BLE001  # what cannot even be parked must not be lost in silence
                 if not await self._is_away(failure, failures):
                     log.error("an event could not be parked", **self._names(delivery), exc_info=failure)
-                    break
+                    await delivery.raw.nak(delay=_UNPARKED_SECONDS)
+                    return
                 await self._wait_for_database(failure, failures)
                 if self._stopping.is_set():
                     return
@@ -348,8 +352,9 @@ class Consumer:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error means that the database cannot be reached now."""
-    return isinstance(error, (DatabaseUnavailable, asyncpg.TooManyConnectionsError, *LOST))
+    """Whether an error means that the database cannot be reached now, or is not migrated yet."""
+    away = (DatabaseUnavailable, asyncpg.TooManyConnectionsError, asyncpg.UndefinedTableError, *LOST)
+    return isinstance(error, away)
 
 
 def comes_later(error: BaseException) -> bool:

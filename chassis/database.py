@@ -42,6 +42,13 @@ class DatabaseUnavailable(Unavailable):
         super().__init__("The service's database is not available at the moment; try again shortly.")
 
 
+class DatabaseNotMigrated(Unavailable):
+    """A table is not there yet: the service was started before its migrations ran."""
+
+    def __init__(self) -> None:
+        super().__init__("The service's database is being prepared; try again shortly.")
+
+
 class Prepared:
     """A statement with named parameters, compiled to SQL when it is first executed."""
 
@@ -205,7 +212,8 @@ class Transaction:
         for _ in range(self._pool.get_max_size() + 1):
             try:
                 connection = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
-            except (TimeoutError, *LOST) as error:
+            # whatever PostgreSQL says instead of a connection: not yet, no such database, too many
+            except (TimeoutError, asyncpg.PostgresError, *LOST) as error:
                 raise DatabaseUnavailable from error
             try:
                 await connection.execute(begin)

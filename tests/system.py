@@ -14,6 +14,7 @@ import httpx
 from sfa.identity.v1 import organisation_pb2 as pb
 from sfa.identity.v1 import organisation_pb2_grpc as stubs
 
+from chassis import telemetry
 from chassis.ids import new_id
 from deploy.engines.nats import Nats
 from deploy.engines.postgres import Postgres
@@ -168,3 +169,22 @@ def client_of(url: str, token: str = "") -> httpx.AsyncClient:
     """A client of a gateway that sends a token, whatever it is; none where it is empty."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=40)
+
+
+async def asked(client: httpx.AsyncClient) -> dict[str, httpx.Response]:
+    """What each service answers to something that asks little of it."""
+    answers = await asyncio.gather(*(client.get(lists(service)[0]) for service in SERVICES))
+    return dict(zip(SERVICES, answers, strict=True))
+
+
+async def working(client: httpx.AsyncClient) -> set[str]:
+    """The services that do what they are asked; the others say that they are away."""
+    answers = await asked(client)
+    assert {answer.status_code for answer in answers.values()} <= {200, 503}
+    return {service for service, answer in answers.items() if answer.status_code == 200}
+
+
+def unforeseen() -> float:
+    """How many errors there were that no rule foresaw, in all services and the gateway."""
+    samples = (sample for metric in telemetry.ERRORS.collect() for sample in metric.samples)
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))

@@ -30,7 +30,7 @@ from chassis.relay import Relay
 from chassis.subscriptions import Received, Subscriptions, by_way_of
 from deploy.engines.nats import Nats
 from tests.chassis.consumer_process import SOON
-from tests.chassis.events import SERVICE, broker_of, chassis_database, connected, record, won, write
+from tests.chassis.events import ROLE, SERVICE, broker_of, chassis_database, connected, record, won, write
 from tests.chassis.projection import keep
 from tests.engines import TestDatabase
 from tests.eventually import eventually
@@ -176,6 +176,56 @@ async def test_a_poison_event_is_parked_and_the_others_go_on(
         await runner.stop()
         assert await parked.list_parked(rows) == []
         del consumer
+
+
+async def test_an_event_that_cannot_even_be_parked_is_not_lost(
+    rows: Database, place: TestDatabase, nats: Nats, source: Broker
+) -> None:
+    tenant, poison, after = new_id(), new_id(), new_id()
+    subscriptions = Subscriptions()
+
+    @subscriptions.on(events_pb2.OpportunityWon)
+    async def handle(events: Sequence[Received], call: Call) -> None:
+        await keep(events, call)
+        if any(event.entity_id == poison for event in events):
+            raise ValueError("poison")
+
+    owner = await asyncpg.connect(place.owner_url)
+    await owner.execute(f"REVOKE INSERT ON app.parked_events FROM {ROLE}")
+    await owner.close()
+    await publish(source, tenant, (poison, 1), (after, 1))
+    async with consuming(rows, nats, subscriptions), broker_of(nats, "watcher") as watcher:
+        await eventually(lambda: _is(rows, tenant, {after: (1, "v1", 1)}))
+
+        async def is_kept() -> bool:
+            info = await (await watcher.connected()).jsm().consumer_info(SERVICE.upper(), CONSUMER)
+            assert info.ack_floor is not None
+            return (info.num_pending, info.num_ack_pending, info.ack_floor.stream_seq) == (0, 1, 0)
+
+        await eventually(is_kept, "the other is acknowledged, and this one is not")
+
+
+async def test_events_wait_for_a_database_that_is_not_migrated_yet(
+    nats: Nats, source: Broker, place: TestDatabase, rows: Database
+) -> None:
+    tenant, id = new_id(), new_id()
+    tried: list[int] = []
+    subscriptions = Subscriptions()
+
+    @subscriptions.on(events_pb2.OpportunityWon)
+    async def handle(events: Sequence[Received], call: Call) -> None:
+        tried.append(len(events))
+        await keep(events, call)
+
+    owner = await asyncpg.connect(place.owner_url)
+    await owner.execute("ALTER SCHEMA app RENAME TO not_yet")
+    await publish(source, tenant, (id, 1))
+    async with consuming(rows, nats, subscriptions):
+        await eventually(lambda: len(tried) > 5, "it is tried oftener than an event before it is parked")
+        await owner.execute("ALTER SCHEMA not_yet RENAME TO app")
+        await owner.close()
+        await eventually(lambda: _is(rows, tenant, {id: (1, "v1", 1)}))
+        assert await parked.list_parked(rows) == []
 
 
 async def test_what_is_no_event_is_parked_and_what_nobody_takes_is_skipped(

@@ -14,12 +14,11 @@ import httpx
 import pytest
 from nats.aio.msg import Msg
 
-from chassis import telemetry
 from deploy.events import Selection, tail
 from deploy.topology import SERVICES
 from gateway.service import Gateway
 from tests.eventually import eventually
-from tests.system import ROUTES, Company, System, client_of, lists
+from tests.system import ROUTES, Company, System, client_of, lists, unforeseen, working
 
 AT_ONCE = 1.0
 NOBODY = "0198c0de-0000-7000-8000-000000000001"
@@ -48,21 +47,6 @@ async def client(system: System, company: Company) -> AsyncIterator[httpx.AsyncC
     async with company.signed_in() as administrator:
         assert await working(administrator) == set(SERVICES)
         yield administrator
-
-
-def unforeseen() -> float:
-    return sum(
-        sample.value
-        for metric in telemetry.ERRORS.collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    )
-
-
-async def working(client: httpx.AsyncClient) -> set[str]:
-    """The services that answer."""
-    answers = await asyncio.gather(*(client.get(lists(service)[0]) for service in SERVICES))
-    return {service for service, answer in zip(SERVICES, answers, strict=True) if answer.status_code == 200}
 
 
 def assert_away(answer: httpx.Response) -> None:
