@@ -33,7 +33,7 @@ KIND: Final = "lead_conversion"
 _STEP_SECONDS: Final = 4.0  # three of them stay within what the database lets a transaction wait
 _PATIENCE_SECONDS: Final = 5.0
 _PEEK_SECONDS: Final = 0.25
-_LONGEST_PAUSE: Final = timedelta(seconds=10)
+_LONGEST_PAUSE: Final = timedelta(seconds=5)
 
 
 class ConversionNotAllowed(PermissionDenied):

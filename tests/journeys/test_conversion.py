@@ -156,6 +156,14 @@ class Journey:
             sum(int(each["cumulative"]["pipeline"]["amount"]["units"]) for each in sums),
         )
 
+    async def all_counted(self, deals: int) -> None:
+        """Waits until the forecast has so many deals, with their amounts."""
+
+        async def is_so() -> bool:
+            return await self.counted() == (deals, AMOUNT * deals)
+
+        await eventually(is_so, "the forecast", 30)
+
 
 @dataclass(frozen=True)
 class Crash:
@@ -180,18 +188,15 @@ async def test_every_crash_leaves_exactly_one_of_each(system: System, mortals: M
         client = await stack.enter_async_context(company.signed_in())
         journey = Journey(stack, system, client)
         leads = [await journey.capture(f"Acme {number}") for number in range(len(CRASHES) + 1)]
-        for crash, lead in zip(CRASHES, leads, strict=False):
+        for done, (crash, lead) in enumerate(zip(CRASHES, leads, strict=False)):
+            await journey.all_counted(done)
             await crash_before(journey, mortals, lead, crash)
         await crash_before_the_end(journey, mortals, leads[-1])
         for lead in leads:
             assert await journey.count("contacts", "accounts", lead) == 1
             assert await journey.count("contacts", "contacts", lead) == 1
             assert await journey.count("opportunities", "opportunities", lead) == 1
-
-        async def all_counted() -> bool:
-            return await journey.counted() == (len(leads), AMOUNT * len(leads))
-
-        await eventually(all_counted, "the forecast")
+        await journey.all_counted(len(leads))
 
 
 async def crash_before(journey: Journey, mortals: Mortals, lead: str, crash: Crash) -> None:
@@ -238,6 +243,13 @@ async def back_again(
     journey: Journey, mortals: Mortals, lead: str, victims: tuple[str, ...], converting: asyncio.Task[None]
 ) -> None:
     await mortals.start(*victims)
+
+    async def is_up() -> bool:
+        paths = [f"/v1/{victim if victim != 'contacts' else 'accounts'}?pageSize=1" for victim in victims]
+        answers = await asyncio.gather(*map(journey.client.get, paths))
+        return all(answer.is_success for answer in answers)
+
+    await eventually(is_up, "the restart", 60)
 
     async def is_converted() -> bool:
         return await journey.state(lead) == "CONVERTED"
