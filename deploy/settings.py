@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     """The first service's on TCP, the others following; by default they use sockets in the data folder."""
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Where metrics and health pages begin; by default there are none."""
-    processes: Processes = Processes.ONE
+    processes: Processes = Processes.EACH
     postgres_url: SecretStr | None = None
     """An administrator's URL of a PostgreSQL 15 or later, instead of one of our own."""
     nats_url: str | None = None

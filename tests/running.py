@@ -95,6 +95,12 @@ class Up:
         return command.returncode or 0, output.decode()
 
     def engines(self) -> list[psutil.Process]:
-        """The engines that it has started."""
-        ours = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in ours if each.name() in ("postgres", "nats-server")]
+        """PostgreSQL and NATS."""
+        children = psutil.Process(self.process.pid).children()
+        return [each for name in ("postgres", "nats-server") for each in children if each.name() == name]
+
+    def services(self) -> list[psutil.Process]:
+        """The processes of the services and the gateway, where they have one each."""
+        engines = self.engines()
+        nursery = next(each for each in psutil.Process(self.process.pid).children() if each not in engines)
+        return nursery.children()
