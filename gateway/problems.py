@@ -124,7 +124,12 @@ def json_path(path: str) -> str:
 
     What came in a header goes by the header's name.
     """
-    return _HEADER_FIELDS.get(path) or _SNAKE.sub(lambda found: found[1].upper(), path)
+    return _HEADER_FIELDS.get(path) or camel_path(path)
+
+
+def camel_path(path: str) -> str:
+    """A field path in the JSON's spelling."""
+    return _SNAKE.sub(lambda found: found[1].upper(), path) if "_" in path else path
 
 
 def _printable(value: Any) -> Any:

@@ -31,6 +31,7 @@ from gateway.endpoint import Answerer, Gate, TranscodedRoutes, UnaryEndpoint, Ve
 from gateway.from_json import JsonReader
 from gateway.oauth import KEYS_PATH, REVOKE_PATH, TOKEN_PATH, OAuth, PublicKeys, oauth_rpcs
 from gateway.operations import Operations
+from gateway.problems import camel_path
 from gateway.settings import GatewaySettings
 from gateway.streams import StreamEndpoint
 from gateway.to_json import JsonWriter
@@ -96,7 +97,7 @@ class Gateway:
         return app
 
     def _transcoded(self, upstream: Upstream, gate: Gate) -> TranscodedRoutes:
-        reader, writer = JsonReader(), JsonWriter()
+        reader, writer = JsonReader(), JsonWriter(dict.fromkeys(_field_paths(self.routes), camel_path))
         transcoded = TranscodedRoutes()
 
         def answerer(route: Route) -> Answerer:
@@ -157,6 +158,16 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+def _field_paths(routes: list[Route]) -> Iterator[str]:
+    """The fields of answers whose texts are names of fields, which the JSON spells in its own way."""
+    yield "sfa.api.v1.RowResult.field"
+    for route in routes:
+        for items in route.response.fields:
+            inner = items.message_type
+            if inner is not None and (names := inner.fields_by_name.get("changed_fields")) is not None:
+                yield str(names.full_name)
 
 
 class _Server(uvicorn.Server):

@@ -8,7 +8,7 @@ with presence (messages, `optional`, members of a oneof) are there when they are
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from keyword import iskeyword
@@ -49,11 +49,16 @@ def _instant_text(seconds: int, nanos: int) -> str:
 
 
 class JsonWriter:
-    """Compiles message types as they are met, and keeps what it compiled."""
+    """Compiles message types as they are met, and keeps what it compiled.
 
-    def __init__(self) -> None:
+    Args:
+        rewritten: How the texts of some fields (by full name) are written otherwise than they are.
+    """
+
+    def __init__(self, rewritten: Mapping[str, Callable[[str], str]] | None = None) -> None:
         self._names: dict[str, str] = {}
-        self._scope: dict[str, Any] = {"timestamp_text": timestamp_text}
+        self._scope: dict[str, Any] = {}
+        self._rewritten = rewritten or {}
 
     def to_value(self, descriptor: Descriptor) -> ToValue:
         """The function from a message of this type to plain values."""
@@ -108,6 +113,10 @@ class JsonWriter:
 
     def _value(self, field: FieldDescriptor, read: str) -> str:
         """The expression for one value."""
+        if field.full_name in self._rewritten:
+            name = "r_" + field.full_name.replace(".", "_")
+            self._scope[name] = self._rewritten[field.full_name]
+            return f"{name}({read})"
         if field.message_type is not None:
             return f"{self._function(field.message_type)}({read})"
         if field.enum_type is not None:

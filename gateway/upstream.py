@@ -35,6 +35,9 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # A batch can be wrong in hundreds of fields: they are all named, in the metadata that trails.
+    ("grpc.max_metadata_size", 512 * 1024),
+    ("grpc.absolute_max_metadata_size", 512 * 1024),
     ("grpc.max_receive_message_length", 32 * 1024 * 1024),
     ("grpc.max_send_message_length", 32 * 1024 * 1024),
 ]

@@ -20,13 +20,19 @@ async def records(client: httpx.AsyncClient) -> dict[str, list[str]]:
     """Makes them; gives their ids by collection."""
     account = await make(client, "/v1/accounts", {"name": "Acme"})
     contact = await make(client, "/v1/contacts", {"familyName": "Lovelace", "accountId": account["id"]})
-    leads = [await make(client, "/v1/leads", {"familyName": "Hopper", "companyName": "Navy"}) for _ in range(3)]
+    leads = [
+        await make(client, "/v1/leads", {"familyName": "Hopper", "companyName": "Navy"}) for _ in range(3)
+    ]
     deals = [
         await make(client, "/v1/opportunities", {"name": "Deal", "accountId": account["id"], "amount": MONEY})
         for _ in range(4)
     ]
-    product = await make(client, "/v1/products", {"code": "GTX", "name": "GTX", "isActive": True, "listPrice": MONEY})
-    quote = await make(client, "/v1/quotes", {"name": "Offer", "opportunityId": deals[0]["id"], "currency": "EUR"})
+    product = await make(
+        client, "/v1/products", {"code": "GTX", "name": "GTX", "isActive": True, "listPrice": MONEY}
+    )
+    quote = await make(
+        client, "/v1/quotes", {"name": "Offer", "opportunityId": deals[0]["id"], "currency": "EUR"}
+    )
     queue = await make(client, "/v1/queues", {"name": "Inbound"})
     territory = await make(client, "/v1/territories", {"name": "West"})
     book = await make(client, "/v1/priceBooks", {"name": "List"})

@@ -3,6 +3,7 @@
 import uuid
 
 import httpx
+from sfa.api.v1 import resource_pb2
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from tests.gateway.conftest import Answering, Start, opportunity
@@ -161,3 +162,18 @@ async def test_life_readiness_and_metrics(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json()["services"]["opportunities"] == "ready"
     metrics = (await client.get("/metrics")).text
     assert 'sfa_http_seconds_count{method="GET",route="/v1/opportunities",status="200"}' in metrics
+
+
+async def test_names_of_fields_are_spelt_as_in_the_json(
+    client: httpx.AsyncClient, answering: Answering
+) -> None:
+    result = resource_pb2.RowResult(field="opportunity.line_items[2].unit_price")
+    answering.on("BatchUpsertOpportunities", pb.BatchUpsertOpportunitiesResponse(results=[result]))
+    answer = await client.post(
+        "/v1/opportunities:batchUpsert", json={"rows": [{"opportunity": {"name": "x"}}]}
+    )
+    assert answer.json()["results"][0]["field"] == "opportunity.lineItems[2].unitPrice"
+    version = pb.OpportunityVersion(changed_fields=["close_date", "name"])
+    answering.on("ListOpportunityVersions", pb.ListOpportunityVersionsResponse(versions=[version]))
+    answer = await client.get(f"/v1/opportunities/{ID}/versions")
+    assert answer.json()["versions"][0]["changedFields"] == ["closeDate", "name"]
