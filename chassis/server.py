@@ -34,6 +34,7 @@ from chassis.store import Conflict, EntityType
 
 _ATTEMPTS = 4
 _DEFAULT_DEADLINE = 20.0
+_LOOK_SECONDS = 1.0
 _tracer = trace.get_tracer("sfa.rpc")
 _propagator = TraceContextTextMapPropagator()
 NOBODY = UUID(int=0)
@@ -48,10 +49,10 @@ class TokenMissing(Unauthenticated):
 
 
 class StreamTokenExpired(Unauthenticated):
-    """The token that a stream was opened with ran out."""
+    """The token that a stream was opened with ran out, or was revoked."""
 
     def __init__(self) -> None:
-        super().__init__("The token has expired; get a new one and go on from the last cursor.")
+        super().__init__("The token has ended; get a new one and go on from the last cursor.")
 
 
 class PermissionMissing(PermissionDenied):
@@ -246,9 +247,13 @@ class RpcServer:
                 call = self._call(rpc, caller, request, metadata, None, degraded)
                 current_call.set(call)
                 ends = (caller.expires_at - self.clock.now()).total_seconds()
-                async with asyncio.timeout(None if rpc.permission == PUBLIC else max(ends, 0)):
-                    async for message in method(request, call):
-                        yield message
+                async with asyncio.timeout(None if rpc.permission == PUBLIC else max(ends, 0)) as limit:
+                    watching = asyncio.ensure_future(self._until_revoked(caller, limit))
+                    try:
+                        async for message in method(request, call):
+                            yield message
+                    finally:
+                        watching.cancel()
                 await call.tx.commit()
             except TimeoutError:
                 await context.abort_with_status(status_of(StreamTokenExpired()))
@@ -265,6 +270,16 @@ class RpcServer:
                     await call.tx.rollback()
 
         return handle
+
+    async def _until_revoked(self, caller: Caller, limit: asyncio.Timeout) -> None:
+        """Ends a stream soon after its session was ended."""
+        while caller.token:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await self.verifier.verify(caller.token)
+            except Unauthenticated:
+                limit.reschedule(0)
+                return
 
     async def _caller(self, rpc: Rpc, metadata: dict[str, str]) -> Caller:
         authorization = metadata.get("authorization", "")
