@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Select, Table, select
 
 from chassis.entity import Entity, ExternalId
 from chassis.money import Money
@@ -48,7 +48,10 @@ def listed(kind: type[Any], load: Callable[[dict[str, Any]], Any] | None = None)
             [{name: getattr(item, name) for name in names} for item in items], default=_as_text
         ).decode()
 
-    return Codec(dump, lambda text: tuple(take(item) for item in orjson.loads(text)) if text else ())
+    def load_all(text: str | None) -> tuple[Any, ...]:
+        return () if not text or text == "[]" else tuple(take(item) for item in orjson.loads(text))
+
+    return Codec(dump, load_all)
 
 
 def document(load: Callable[[Any], Any]) -> Codec:
@@ -94,36 +97,29 @@ class RowMapper(Generic[E]):
         self.fields = tuple(field.name for field in dataclasses.fields(cls))
         self.values: Callable[[E], tuple[Any, ...]] = attrgetter(*self.fields)
         codecs = {"external_ids": _EXTERNAL_IDS, **codecs}
-        columns: list[Column[Any]] = []
-        loaders: list[tuple[str, int, Callable[[Any], Any] | None, int | None]] = []
+        self.columns: list[Column[Any]] = []
         self._dumps: list[Callable[[E], Any]] = []
         for name in self.fields:
             if name in money:
-                amount, currency = money[name]
-                loaders.append((name, len(columns), None, len(columns) + 1))
-                columns += [table.c[amount], table.c[currency]]
+                self.columns += [table.c[column] for column in money[name]]
                 self._dumps += [_amount_of(name), _currency_of(name)]
-                continue
-            codec = codecs.get(name)
-            loaders.append((name, len(columns), codec.load if codec else None, None))
-            columns.append(table.c[name])
-            self._dumps.append(_dump_of(name, codec.dump) if codec else attrgetter(name))
-        self.columns = columns
-        self.names = [column.name for column in columns]
-        self._plain = tuple(
-            (name, index) for name, index, load, second in loaders if not load and second is None
-        )
-        self._loaded = tuple((name, index, load) for name, index, load, _ in loaders if load)
-        self._money = tuple((name, index) for name, index, _, second in loaders if second is not None)
+            else:
+                codec = codecs.get(name)
+                self.columns.append(table.c[name])
+                self._dumps.append(_dump_of(name, codec.dump) if codec else attrgetter(name))
+        self.names = [column.name for column in self.columns]
+        self.select: Select[Any] = select(*self.columns)
+        self._loads = [(name, codecs[name].load) for name in self.fields if name in codecs]
+        self._money = [(name, *money[name]) for name in self.fields if name in money]
 
     def load(self, row: asyncpg.Record) -> E:
         """The entity of a row that begins with `columns`, in their order."""
-        values: dict[str, Any] = {name: row[index] for name, index in self._plain}
-        for name, index, load in self._loaded:
-            values[name] = load(row[index])
-        for name, index in self._money:
-            currency = row[index + 1]
-            values[name] = Money(row[index], currency) if currency else None
+        values: dict[str, Any] = dict(zip(self.names, row, strict=False))
+        for name, load in self._loads:
+            values[name] = load(values[name])
+        for name, amount_column, currency_column in self._money:
+            amount, currency = values.pop(amount_column), values.pop(currency_column)
+            values[name] = Money(amount, currency) if currency else None
         return self.cls(**values)
 
     def dump(self, entity: E) -> list[Any]:

@@ -238,9 +238,8 @@ class EntityStore(Generic[E]):
 
     def select(self) -> Select[Any]:
         """The entities that the caller may see, deleted ones included."""
-        statement = sa.select(*self.type.rows.columns)
         visible = self.visible()
-        return statement if visible is None else statement.where(visible)
+        return self.type.rows.select if visible is None else self.type.rows.select.where(visible)
 
     async def find(self, id: UUID) -> E | None:
         """The entity, deleted or not; None where there is none that the caller may see."""
