@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from chassis.call import Caller
-from chassis.errors import Unauthenticated
+from chassis.errors import Unauthenticated, Unavailable
 from gateway.exchange import Exchange, read_body, send_answer
 from gateway.from_json import JsonReader
 from gateway.limits import RateLimit
@@ -110,6 +110,16 @@ class Gate:
         exchange.answer_headers = self._callers.take((caller.tenant, caller.actor))
         return caller
 
+    async def still_believes(self, token: str) -> bool:
+        """Whether a token that was good has neither ended nor been revoked since."""
+        try:
+            await self._verifier.verify(token)
+        except Unauthenticated:
+            return False
+        except Unavailable:  # nobody can say; the service behind the stream looks too
+            pass
+        return True
+
     def anonymous(self, exchange: Exchange) -> None:
         """Counts a request of somebody who has not signed in.
 
@@ -195,7 +205,7 @@ async def admitted(route: Route, exchange: Exchange, gate: Gate) -> Metadata:
         gate.anonymous(exchange)
     else:
         caller = await gate.caller(exchange)
-        exchange.tenant, exchange.expires_at = str(caller.tenant), caller.expires_at
+        exchange.tenant, exchange.token = str(caller.tenant), caller.token
         metadata = (("authorization", f"Bearer {caller.token}"), *metadata)
     if exchange.tracestate:
         metadata = (*metadata, ("tracestate", exchange.tracestate))

@@ -7,7 +7,6 @@ import secrets
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from starlette.types import Receive, Scope, Send
 
@@ -36,8 +35,8 @@ class Exchange:
     route: str = "none"
     """For metrics and logs: the template of the path."""
     tenant: str = ""
-    expires_at: datetime | None = None
-    """When the caller's token ends."""
+    token: str = field(default="", repr=False)
+    """The caller's, once it was believed."""
     conditional: bool = False
     """Whether the request changes one version only (`If-Match`)."""
     own_policy: bool = False

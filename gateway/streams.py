@@ -1,11 +1,11 @@
 """Server streams as Server-Sent Events: `id` is the message's cursor, so that a client that comes back
-with `Last-Event-ID` goes on where it was. A stream ends with its token, or when the gateway stops."""
+with `Last-Event-ID` goes on where it was. A stream ends with its token, which may be revoked before it
+expires, or when the gateway stops."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -23,6 +23,8 @@ from gateway.upstream import Upstream, events
 
 MEDIA_TYPE = b"text/event-stream"
 RETRY_MILLISECONDS = 3000
+_LOOK_SECONDS = 1.0
+"""How often a stream looks whether its token still holds."""
 _UNAUTHENTICATED = 401
 
 
@@ -109,13 +111,14 @@ class StreamEndpoint:
 
     async def _end(self, exchange: Exchange, receive: Receive) -> None:
         """Returns when the client has left, the token has ended, or the gateway stops."""
-        seconds = None
-        if exchange.expires_at is not None:
-            seconds = max(0.0, (exchange.expires_at - datetime.now(UTC)).total_seconds())
         leaving = asyncio.ensure_future(_left(receive))
         stopping = asyncio.ensure_future(self._drain.wait())
         try:
-            await asyncio.wait({leaving, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            gone: set[Any] = set()
+            while not gone and (not exchange.token or await self._gate.still_believes(exchange.token)):
+                gone, _ = await asyncio.wait(
+                    {leaving, stopping}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             leaving.cancel()
             stopping.cancel()

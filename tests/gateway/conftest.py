@@ -199,6 +199,7 @@ async def start(backend: Backend, callers: Callers, contract: Contract) -> Async
             gateway = await stack.enter_async_context(serving(backend, callers, contract, **settings))
             client = await stack.enter_async_context(client_of(gateway, callers, role))
             client.gateway = gateway  # type: ignore[attr-defined]  # so that a test can stop it
+            client.verifier = gateway._verifier  # type: ignore[attr-defined]  # and revoke tokens
             return client
 
         yield begin

@@ -113,6 +113,19 @@ async def test_a_stream_ends_with_its_token(start: Start, answering: Answering, 
         assert len(await events(answer, 99)) == 2
 
 
+async def test_a_stream_ends_when_its_token_is_revoked(
+    start: Start, answering: Answering, callers: Callers
+) -> None:
+    client = await start()
+    answering.on("StreamForecast", changes("1"))
+    caller = callers.caller()
+    async with asyncio.timeout(5), client.stream("GET", STREAM) as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        client.verifier.revocations.revoke_session(caller.tenant, caller.session, callers.clock.now())  # type: ignore[attr-defined]
+        assert [line async for line in lines]
+
+
 async def test_a_client_that_leaves_ends_the_call(client: httpx.AsyncClient, answering: Answering) -> None:
     left = asyncio.Event()
 
