@@ -109,18 +109,7 @@ class System:
 
     async def company(self, name: str = "Acme") -> Company:
         """A new tenant with one administrator."""
-        request = pb.ProvisionTenantRequest(
-            bootstrap_secret=self.installation.bootstrap_secret.get_secret_value(),
-            tenant=pb.Tenant(id=str(new_id()), name=name, reporting_currency="EUR"),
-            administrator=pb.User(
-                display_name="Ada", email=f"ada@{name.lower()}.example", roles=[pb.ADMINISTRATOR]
-            ),
-            password=PASSWORD,
-        )
-        async with grpc.aio.insecure_channel(self.address("identity")) as channel:
-            tenants = stubs.TenantServiceStub(channel)
-            made = await tenants.ProvisionTenant(request, timeout=20, wait_for_ready=True)
-        return Company(self.url, made)
+        return await Company.founded(self.installation, name)
 
     async def _start(self, name: str) -> None:
         stack = AsyncExitStack()
@@ -135,6 +124,22 @@ class Company:
         self.url = url
         self.tenant = made.tenant.id
         self.administrator = made.administrator
+
+    @classmethod
+    async def founded(cls, installation: Installation, name: str = "Acme") -> Company:
+        """A new one, with one administrator, wherever the system runs."""
+        request = pb.ProvisionTenantRequest(
+            bootstrap_secret=installation.bootstrap_secret.get_secret_value(),
+            tenant=pb.Tenant(id=str(new_id()), name=name, reporting_currency="EUR"),
+            administrator=pb.User(
+                display_name="Ada", email=f"ada@{name.lower()}.example", roles=[pb.ADMINISTRATOR]
+            ),
+            password=PASSWORD,
+        )
+        async with grpc.aio.insecure_channel(address("identity", installation.settings)) as channel:
+            tenants = stubs.TenantServiceStub(channel)
+            made = await tenants.ProvisionTenant(request, timeout=20, wait_for_ready=True)
+        return cls(installation.url, made)
 
     async def oauth(self, **form: str) -> httpx.Response:
         """Asks the token endpoint."""
