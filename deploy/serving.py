@@ -24,6 +24,7 @@ from chassis.service import Build, RunningService
 from chassis.settings import ServiceSettings
 from chassis.tokens import Revocations, TokenVerifier
 from deploy.installation import Installation
+from deploy.monitoring import monitored
 from deploy.topology import GATEWAY, addresses
 from deploy.troubles import PortInUse
 from gateway.service import Gateway
@@ -118,6 +119,10 @@ async def _service(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         feed = RevocationFeed(running.eventing.broker, revocations, _CLOCK)
         await feed.start()
         stack.push_async_callback(feed.stop)
+        if settings.metrics_port:
+            await stack.enter_async_context(
+                monitored(settings.service, running.address, settings.metrics_port)
+            )
         yield running
 
 

@@ -44,9 +44,9 @@ class Settings(BaseSettings):
     """The gateway's; NATS has the next one and PostgreSQL the one after it."""
     nats_port: int | None = Field(None, ge=1, le=65535)
     postgres_port: int | None = Field(None, ge=1, le=65535)
-    grpc_port: int | None = Field(None, ge=1, le=65535)
+    first_grpc_port: int | None = Field(None, ge=1, le=65535)
     """The first service's on TCP, the others following; by default they use sockets in the data folder."""
-    metrics_port: int | None = Field(None, ge=1, le=65535)
+    first_metrics_port: int | None = Field(None, ge=1, le=65535)
     """Where metrics and health pages begin; by default there are none."""
     processes: Processes = Processes.EACH
     postgres_url: SecretStr | None = None

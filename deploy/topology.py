@@ -42,6 +42,8 @@ SERVICES: Final = {
 }
 GATEWAY: Final = Part("gateway", asks=tuple(SERVICES), hears=("identity",))
 
+LOOPBACK: Final = "127.0.0.1"
+
 # One machine: what the services open together stays below what PostgreSQL allows (there is a test).
 CONNECTIONS: Final = 5  # of each service's pool
 OWN_CONNECTIONS: Final = 2  # of each service beside its pool: the relay, and a migration
@@ -50,9 +52,9 @@ MAX_CONNECTIONS: Final = 60
 
 def address(service: str, settings: Settings) -> str:
     """Where a service serves gRPC."""
-    if settings.grpc_port is None:
+    if settings.first_grpc_port is None:
         return f"unix:{settings.run / 'grpc' / service}.sock"
-    return f"127.0.0.1:{settings.grpc_port + list(SERVICES).index(service)}"
+    return f"{LOOPBACK}:{settings.first_grpc_port + list(SERVICES).index(service)}"
 
 
 def addresses(part: Part, settings: Settings) -> dict[str, str]:
@@ -62,4 +64,22 @@ def addresses(part: Part, settings: Settings) -> dict[str, str]:
 
 def metrics_port(service: str, settings: Settings) -> int:
     """Where a service's metrics are; 0 for nowhere. The gateway serves its own."""
-    return settings.metrics_port + list(SERVICES).index(service) if settings.metrics_port else 0
+    return settings.first_metrics_port + list(SERVICES).index(service) if settings.first_metrics_port else 0
+
+
+def ports(settings: Settings) -> list[tuple[str, str, int, str]]:
+    """What listens on TCP besides the engines: who, on which host and port, by which setting."""
+    found = [("the gateway", settings.host, settings.port, "SFA_PORT")]
+    for number, name in enumerate(SERVICES):
+        if settings.first_grpc_port is not None:
+            found.append((name, LOOPBACK, settings.first_grpc_port + number, "SFA_FIRST_GRPC_PORT"))
+        if settings.first_metrics_port is not None:
+            found.append(
+                (
+                    f"the metrics of {name}",
+                    LOOPBACK,
+                    settings.first_metrics_port + number,
+                    "SFA_FIRST_METRICS_PORT",
+                )
+            )
+    return found

@@ -20,7 +20,7 @@ from deploy.engines.process import is_free
 from deploy.installation import Installation
 from deploy.nursery import Nursery
 from deploy.settings import Processes
-from deploy.topology import GATEWAY, SERVICES, address
+from deploy.topology import GATEWAY, SERVICES, address, ports
 from deploy.troubles import PartEnded, PortInUse, Trouble
 
 _PATIENCE: Final = 60.0
@@ -64,8 +64,9 @@ def run(installation: Installation, console: Console, welcome: Welcome) -> None:
     """
     settings = installation.settings
     with installation.held():
-        if not is_free(settings.host, settings.port):
-            raise PortInUse("the gateway", settings.host, settings.port, "SFA_PORT")
+        for what, host, port, setting in ports(settings):
+            if not is_free(host, port):
+                raise PortInUse(what, host, port, setting)
         # Forked before anything here makes a thread.
         each = settings.processes is Processes.EACH
         nursery = Nursery(lambda name: _child(name, installation)) if each else None

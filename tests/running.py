@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -20,14 +21,12 @@ from deploy.settings import Settings
 PATIENCE = 90
 
 
-def free_ports() -> int:
-    """The first of three ports in a row that are free."""
+def free_ports(count: int = 3) -> int:
+    """The first of some ports in a row that are free."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
+        first = random.randint(20_000, 32_000)  # below what the kernel gives to outgoing connections
         try:
-            for port in range(first, first + 3):
+            for port in range(first, first + count):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:

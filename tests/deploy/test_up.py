@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from deploy.topology import SERVICES
-from tests.running import PATIENCE, Up
+from tests.running import PATIENCE, Up, free_ports
 
 
 @pytest.fixture
@@ -23,9 +23,19 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
         await running.stop(signal.SIGTERM)
 
 
-async def test_it_comes_up_with_a_demo_company_and_goes_down_and_keeps_what_was_there(up: Up) -> None:
+async def test_it_comes_up_with_a_demo_company_and_goes_down_and_keeps_what_was_there(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = up.settings.port
+    while abs(metrics - up.settings.port) < 10:
+        metrics = free_ports(len(SERVICES))
+    monkeypatch.setenv("SFA_FIRST_METRICS_PORT", str(metrics))
     await up.start()
     assert "Demo sign-ins" in up.said, up.said
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{metrics}") as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        assert "sfa_rpc_seconds_count" in (await client.get("/metrics")).text
     first = await up.sign_in()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.settings.port}") as client:
         assert (await client.get("/docs")).status_code == 200
