@@ -307,6 +307,16 @@ async def bulk(system: System, batches: int) -> Result:
     return Result("bulk upsert, per row", per_row, cpu, None, "≥ 3000 rows/s", per_row.per_second >= 3000)
 
 
+async def _reps(system: System, count: int) -> list[str]:
+    """People whose deals they are: a company has more than one."""
+    rows = [
+        {"user": {"displayName": f"Rep {n}", "email": f"rep{n}@example.com", "roles": ["REP"]}}
+        for n in range(count)
+    ]
+    answer = await system.client.ask("POST", "/v1/users:batchUpsert", {"rows": rows})
+    return [result["id"] for result in answer["results"]]
+
+
 async def freshness(system: System, per_second: float, seconds: float) -> Result:
     """From the answer to a change until the forecast's stream shows it."""
     waiting: list[tuple[int, float, asyncio.Future[float]]] = []
@@ -332,11 +342,15 @@ async def freshness(system: System, per_second: float, seconds: float) -> Result
                             each[2].set_result(now - each[1])
 
     listening = asyncio.ensure_future(listen())
-    deals = [(await system.client.ask("POST", "/v1/opportunities", _new_deal(n)))["id"] for n in range(256)]
+    owners = await _reps(system, 50)
+    deals = []
+    for number in range(500):
+        deal = {**_new_deal(number), "ownerId": owners[number % len(owners)]}
+        deals.append((await system.client.ask("POST", "/v1/opportunities", deal))["id"])
 
     async def request(number: int) -> float:
         body = {"amount": {"currencyCode": "EUR", "units": str(500_000 + number)}}
-        answer = await system.client.send("PATCH", f"/v1/opportunities/{deals[number % 256]}", body)
+        answer = await system.client.send("PATCH", f"/v1/opportunities/{deals[number % len(deals)]}", body)
         _, _, position = decode_token(answer.headers[b"consistency-token"].decode())
         future: asyncio.Future[float] = loop.create_future()
         waiting.append((position, loop.time(), future))

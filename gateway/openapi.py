@@ -22,13 +22,16 @@ from gateway.transcoding import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, WHOLE,
 _ABOUT = """\
 Everything that a sales force does with leads, customers, deals and quotes, and a live forecast of it.
 
-**Sign in** at `POST /v1/oauth/token` and send the access token as `Authorization: Bearer …`.
-**JSON** is proto3 JSON: names in lowerCamelCase, 64-bit numbers as strings, times in RFC 3339. Fields that
-are empty are there all the same; messages that are not set are left out. Unknown fields are refused.
-**Retries** are safe with an `Idempotency-Key`. **Versions**: an answer's `ETag`, sent back as `If-Match`,
-changes exactly the version that you saw (else 412); sent as `If-None-Match` to a read it gives 304.
-**Lists** come in pages: follow `Link: <…>; rel="next"`. **Read your writes**: send a write's
-`Consistency-Token` with a later read. **Errors** are problem documents (RFC 9457) that name the fields.
+- **Sign in** at `POST /v1/oauth/token`, and send the access token as `Authorization: Bearer …`.
+- **JSON** is proto3 JSON: names in lowerCamelCase, 64-bit numbers as strings, times in RFC 3339. Texts,
+  numbers, enums and lists are there also when they are empty; messages when they are set. Unknown fields
+  are refused.
+- **Retries** are safe with an `Idempotency-Key`.
+- **Versions**: an answer's `ETag`, sent back as `If-Match`, changes exactly the version that you saw, else
+  the answer is 412. Sent as `If-None-Match` to a read it gives 304 where nothing has changed.
+- **Lists** come in pages: follow `Link: <…>; rel="next"`.
+- **Reading your own writes**: send a write's `Consistency-Token` with a later request.
+- **Errors** are problem documents (RFC 9457) that name the fields.
 """
 _STATUSES = {
     400: "The body is not JSON.",
