@@ -340,7 +340,7 @@ def _syntax_refusal(text: str, error: UnexpectedInput) -> FilterInvalid:
     )
     if at_end:
         return FilterInvalid(f"The filter ends where {_wanted(error)} is expected.", len(text))
-    position = error.pos_in_stream if error.pos_in_stream is not None else 0
+    position = getattr(error, "pos_in_stream", None) or 0  # typed as None there, and a number
     if text[position] in "\"'":
         return FilterInvalid("The quotation mark is not closed.", position)
     return FilterInvalid(f"{text[position]!r} stands where {_wanted(error)} is expected.", position)
