@@ -23,14 +23,13 @@ Schema = dict[str, Any]
 
 _F = FieldDescriptor
 _UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_PATH = r"[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*"
 _LONG = r"^-?(0|[1-9][0-9]{0,18})$"
 _CODE = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`")
 _WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"},
-    "google.protobuf.FieldMask": {
-        "type": "string", "pattern": r"^(\*|[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*(,[a-z][A-Za-z0-9]*)*)?$",
-    },
+    "google.protobuf.FieldMask": {"type": "string", "pattern": rf"^(\*|{_PATH}(,{_PATH})*)?$"},
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Value": {},
     "google.protobuf.ListValue": {"type": "array", "items": {}},

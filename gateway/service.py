@@ -32,6 +32,7 @@ from gateway.from_json import JsonReader
 from gateway.oauth import KEYS_PATH, REVOKE_PATH, TOKEN_PATH, OAuth, PublicKeys, oauth_rpcs
 from gateway.operations import Operations
 from gateway.problems import camel_path
+from gateway.protocol import ProblemProtocol
 from gateway.settings import GatewaySettings
 from gateway.streams import StreamEndpoint
 from gateway.to_json import JsonWriter
@@ -123,7 +124,7 @@ class Gateway:
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=ProblemProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",

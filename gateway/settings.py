@@ -44,8 +44,9 @@ class GatewaySettings(BaseSettings):
 
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call; `*` for all. None by default."""
-    trusted_proxies: str = "127.0.0.1"
-    """Whose `X-Forwarded-For` is believed: addresses and networks, separated by commas."""
+    trusted_proxies: str = ""
+    """Whose `X-Forwarded-For` is believed: addresses and networks, separated by commas. Nobody's by
+    default: who can set it can pass for any address, and sign-ins are counted by address."""
     documentation: bool = True
     """Whether `/docs` and `/openapi.json` are served."""
     public_url: str = ""

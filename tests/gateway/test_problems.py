@@ -200,6 +200,30 @@ async def test_bodies_have_a_size_and_a_pace(start: Start) -> None:
 JSON = {"Content-Type": "application/json"}
 
 
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        (b"nonsense\r\n\r\n", 400, "MALFORMED_REQUEST"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "MALFORMED_REQUEST"),
+        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", 400, "MALFORMED_REQUEST"),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "MALFORMED_REQUEST"),
+        (b"GET / HTTP/1.1\r\n" + b"A: " + b"x" * 70_000 + b"\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
+    ],
+    ids=lambda value: repr(value[:30]) if isinstance(value, bytes) else "",
+)
+async def test_what_is_no_http_is_a_problem_too(
+    client: httpx.AsyncClient, sent: bytes, status: int, reason: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    writer.write(sent)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    assert b"application/problem+json" in head
+    assert json.loads(body)["reason"] == reason
+    writer.close()
+
+
 async def test_other_media_types_are_refused(client: httpx.AsyncClient) -> None:
     for wrong in (
         "text/plain",
