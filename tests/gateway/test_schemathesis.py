@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from tests.engines import MakeFolder
 from tests.gateway.records import records
 from tests.system import System
 
@@ -22,8 +23,8 @@ CHECKS = (
 )
 
 
-async def test_no_request_is_answered_otherwise_than_described(tmp_path: Path) -> None:
-    async with System.running(tmp_path / "system") as system:
+async def test_no_request_is_answered_otherwise_than_described(make_folder: MakeFolder) -> None:
+    async with System.running(make_folder("system")) as system:
         company = await system.company()
         async with company.signed_in() as client:
             known = await records(client)
