@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from chassis.call import Caller
 from deploy.engines.nats import Nats
 from tests.callers import Callers
 from tests.clock import MovableClock
-from tests.engines import Databases, SessionFolder, TestDatabase, broker
+from tests.engines import Databases, MakeFolder, SessionFolder, TestDatabase, broker
 
 if TYPE_CHECKING:
     from tests.stack import Stack
@@ -55,6 +56,19 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], Any]]:
 def engines(request: pytest.FixtureRequest) -> Path:
     """The folder of the session's engines."""
     return request.config.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def make_folder(engines: Path) -> MakeFolder:
+    """Makes a data folder for a system of a test's own. Root's database server, which is another user,
+    cannot get into pytest's own folders, and would settle somewhere that nobody clears."""
+
+    def make(name: str) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=engines))
+        folder.chmod(0o755)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

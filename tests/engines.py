@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,10 @@ _MAX_CONNECTIONS: Final = 300
 _left_running: Final[list[Postgres]] = []  # the worker that started it is not the one that ends it
 
 
+MakeFolder = Callable[[str], Path]
+"""What the fixture `make_folder` gives."""
+
+
 class SessionFolder:
     """Where the engines of one test session live; the process that made it ends them and removes it."""
 
@@ -52,8 +56,9 @@ class SessionFolder:
     @staticmethod
     def remove(folder: Path) -> None:
         """Ends the engines that work in it, and removes it."""
-        end_left_over("postgres", (folder / "postgres").resolve(), signal.SIGQUIT)
-        for broker in folder.glob("nats-*"):
+        for database in (folder / "postgres", *folder.glob("*/postgres")):
+            end_left_over("postgres", database.resolve(), signal.SIGQUIT)
+        for broker in (*folder.glob("nats-*"), *folder.glob("*/nats")):
             end_left_over("nats-server", broker.resolve(), signal.SIGTERM)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,12 +12,13 @@ import httpx
 import pytest
 
 from deploy.topology import SERVICES
+from tests.engines import MakeFolder
 from tests.running import PATIENCE, Up, free_ports
 
 
 @pytest.fixture
-async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up"))
+async def up(make_folder: MakeFolder) -> AsyncIterator[Up]:
+    running = Up(make_folder("up"))
     yield running
     if hasattr(running, "process") and running.process.returncode is None:
         await running.stop(signal.SIGTERM)

@@ -16,6 +16,7 @@ from deploy.provisioning import provision
 from deploy.topology import CONNECTIONS, MAX_CONNECTIONS, OWN_CONNECTIONS, SERVICES
 from tests.callers import Callers
 from tests.clock import MovableClock
+from tests.engines import MakeFolder
 from tests.eventually import eventually
 from tests.system import EVERYTHING, System, asked, client_of, lists, unforeseen, working
 
@@ -23,9 +24,9 @@ AT_ONCE = 12  # more than any pool has
 
 
 @pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+async def system(make_folder: MakeFolder) -> AsyncIterator[System]:
     """Nothing of it runs yet."""
-    system = System(tmp_path_factory.mktemp("system"))
+    system = System(make_folder("system"))
     yield system
     await system.close()
 

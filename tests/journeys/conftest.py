@@ -19,6 +19,7 @@ from sfa.identity.v1 import organisation_pb2_grpc as stubs
 
 from deploy.installation import Installation
 from deploy.topology import address
+from tests.engines import MakeFolder
 from tests.running import Up
 
 PASSWORD = "correct horse battery staple"
@@ -55,9 +56,9 @@ class Company:
 
 
 @pytest.fixture
-async def company(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Company]:
+async def company(tmp_path: Path, make_folder: MakeFolder) -> AsyncIterator[Company]:
     """The whole system, with an empty company that calculates in US dollars."""
-    up = Up(tmp_path_factory.mktemp("up"))
+    up = Up(make_folder("up"))
     await up.start("--no-demo")
     assert up.process.returncode is None, up.said
     try:

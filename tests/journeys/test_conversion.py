@@ -19,6 +19,7 @@ import pytest
 
 from deploy.migrating import prepare
 from deploy.topology import GATEWAY, SERVICES
+from tests.engines import MakeFolder
 from tests.eventually import eventually
 from tests.system import System
 
@@ -58,9 +59,9 @@ class Mortals:
 
 
 @pytest.fixture
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+async def system(make_folder: MakeFolder) -> AsyncIterator[System]:
     """Engines and all parts that are not to be killed."""
-    system = System(tmp_path_factory.mktemp("system"))
+    system = System(make_folder("system"))
     try:
         await asyncio.gather(system.postgres.start(), system.nats.start())
         await prepare(system.installation, list(SERVICES))

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from deploy.installation import Installation
+from tests.engines import MakeFolder
 from tests.eventually import eventually
 from tests.journeys.conftest import everything
 from tests.running import Up
@@ -29,9 +30,9 @@ Find = Callable[[Up], psutil.Process | None]
 
 
 @pytest.fixture
-async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+async def up(make_folder: MakeFolder) -> AsyncIterator[Up]:
     """The whole system, a process each."""
-    running = Up(tmp_path_factory.mktemp("up"))
+    running = Up(make_folder("up"))
     await running.start("--no-demo", "--processes", "each")
     yield running
     await running.stop()

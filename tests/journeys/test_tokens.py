@@ -25,6 +25,7 @@ from chassis.keyring import KeyRing, LocalMasterKeys
 from deploy.topology import SERVICES
 from gateway.transcoding import Route
 from services.identity.signing import Signing
+from tests.engines import MakeFolder
 from tests.eventually import eventually
 from tests.system import CONTRACT, ROUTES, Company, System, asked, client_of, unforeseen
 
@@ -39,11 +40,11 @@ Statuses = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+async def system(make_folder: MakeFolder) -> AsyncIterator[System]:
     """The whole system, which lets strangers knock as often as they like."""
     with pytest.MonkeyPatch.context() as settings:
         settings.setenv("SFA_GATEWAY_ANONYMOUS_RATE_BURST", "100000")
-        async with System.running(tmp_path_factory.mktemp("system")) as running:
+        async with System.running(make_folder("system")) as running:
             before = unforeseen()
             yield running
             assert unforeseen() == before
