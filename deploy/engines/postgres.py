@@ -214,14 +214,13 @@ class Postgres:
                 *(() if self.durable else ("--no-sync",)),
             ]  # fmt: skip
             done = subprocess.run(
-                [str(part) for part in command],
+                self._account.running(*command) if self._account else [str(part) for part in command],
                 cwd=fresh,
                 env=_ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
-                **(self._account.options() if self._account else {}),
             )
             if done.returncode:
                 self.log.write_text(done.stdout + done.stderr)
@@ -284,7 +283,7 @@ def _unprivileged() -> Account:
 
 def _can(account: Account, *command: str) -> bool:
     try:
-        done = subprocess.run(command, cwd="/", capture_output=True, check=False, **account.options())
+        done = subprocess.run(account.running(*command), cwd="/", capture_output=True, check=False)
     except OSError:
         return False
     return done.returncode == 0

@@ -10,10 +10,11 @@ import asyncio
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -30,9 +31,20 @@ class Account:
     uid: int
     gid: int
 
-    def options(self) -> dict[str, Any]:
-        """For `subprocess`."""
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+    def running(self, *command: str | Path) -> list[str]:
+        """The command as this user runs it.
+
+        `subprocess` would change the user itself, for which it has to fork; and the fork of a process that has
+        gRPC in it may crash before it gets to execute anything.
+        """
+        become = _BECOME.format(uid=self.uid, gid=self.gid)
+        return [sys.executable, "-I", "-S", "-c", become, *map(str, command)]
+
+
+_BECOME: Final = (
+    "import os, sys; os.setgroups([]); os.setgid({gid}); os.setuid({uid}); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 @dataclass(slots=True)
@@ -59,14 +71,13 @@ class Child:
         with self.log.open("ab") as log:
             self._said_from = log.tell()
             self.popen = subprocess.Popen(
-                [str(part) for part in command],
+                account.running(*command) if account else [str(part) for part in command],
                 cwd=folder,
                 env=dict(environment) if environment is not None else None,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **(account.options() if account else {}),
             )
 
     @property
