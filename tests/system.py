@@ -54,7 +54,6 @@ class System:
         self._parts: dict[str, AsyncExitStack] = {}
         self._held = ExitStack()
         self._held.enter_context(self.installation.held())
-        self.postgres.durable = False  # nobody cuts the power
 
     @classmethod
     @asynccontextmanager
