@@ -23,6 +23,7 @@ Document = Mapping[str, Any]
 _CATEGORIES: Final = ("closed", "commit", "bestCase", "pipeline", "omitted")
 _HEADINGS: Final = ("Closed", "Commit", "Best case", "Pipeline", "Omitted")
 _STALE_SECONDS: Final = 5.0
+_WIDTH: Final = 120
 _AGAIN_SECONDS: Final = 1.0
 
 
@@ -55,14 +56,14 @@ async def ask(url: str, sign_in: SignIn, question: Question, *, alone: bool, as_
     if as_json:
         _write(forecast)
     else:
-        Console().print(render(forecast, alone=alone))
+        wide_console().print(render(forecast, alone=alone))
 
 
 async def follow(url: str, sign_in: SignIn, question: Question, *, alone: bool, as_json: bool) -> None:
     """Prints the forecast, and again whenever it changes, until it is interrupted."""
     forecast: dict[str, Any] = {}
     async with Api(url, sign_in) as api:
-        with Live(auto_refresh=False, screen=False, transient=False) as live:
+        with Live(console=wide_console(), auto_refresh=False, screen=False, transient=False) as live:
             async for change in _changes(api, question):
                 forecast = applied(forecast, change)
                 if as_json:
@@ -83,6 +84,11 @@ async def run_audit(url: str, sign_in: SignIn, question: Question, *, as_json: b
     else:
         Console().print(render_audit(audit))
     return bool(audit.get("consistent"))
+
+
+def wide_console() -> Console:
+    """A console with room for the figures: in a narrow window lines wrap, and nothing is cut off."""
+    return Console(width=max(Console().width, _WIDTH))
 
 
 def render(forecast: Document, *, alone: bool = False) -> RenderableType:
@@ -131,7 +137,7 @@ def _table(forecast: Document, period: Document, rows: list[tuple[str, ...]]) ->
         title_style="bold",
         pad_edge=False,
     )
-    table.add_column(forecast.get("groupBy", "TEAM").title())
+    table.add_column(forecast.get("groupBy", "TEAM").title(), min_width=14)
     for heading in (*_HEADINGS, "Weighted", "Overdue", "Deals"):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(rows):
