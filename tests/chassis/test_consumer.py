@@ -311,7 +311,8 @@ async def test_a_database_that_goes_away_in_the_middle_costs_no_event(
         if ended < 3:
             ended += 1
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'doomed' AND datname = current_database()"
             )
 
     await publish(source, tenant, *((id, 1) for id in ids))

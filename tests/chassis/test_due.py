@@ -186,7 +186,7 @@ async def test_a_database_that_goes_away_in_the_middle_has_it_done_once(
                               {"id": new_id()})  # fmt: skip
         if len(tried) == 1:
             await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                                " WHERE application_name = 'doomed'")  # fmt: skip
+                                " WHERE application_name = 'doomed' AND datname = current_database()")  # fmt: skip
 
     await schedule(rows, clock, tenant, "once", timedelta(0))
     async with connected(place.url, "doomed") as doomed, running(doomed, clock, remind) as runner:

@@ -26,6 +26,7 @@ from chassis.ids import new_id
 from chassis.replay import replay
 from chassis.subscriptions import Received, Subscriptions
 from tests.chassis.events import write
+from tests.eventually import eventually
 from tests.stack import Stack
 
 UPSERTED, DELETED, LEFT = pb.Change.UPSERTED, pb.Change.DELETED, pb.Change.LEFT_SIGHT
@@ -62,10 +63,31 @@ async def give(service: Stack, deal: deals_pb.Opportunity, owner: str) -> None:
 
 
 async def changes(
-    service: Stack, cursor: str = "", *, size: int = 0, entities: Sequence[str] = ("opportunity",), **who: Any
+    service: Stack,
+    cursor: str = "",
+    *,
+    size: int = 0,
+    entities: Sequence[str] = ("opportunity",),
+    at_once: bool = False,
+    **who: Any,
 ) -> pb.ListChangesResponse:
+    if not at_once:
+        await nobody_is_writing(service)
     request = pb.ListChangesRequest(cursor=cursor, entities=entities, page_size=size)
     return await feed(service, **who).ListChanges(request)
+
+
+async def nobody_is_writing(service: Stack) -> None:
+    """Waits for whoever was writing anywhere in the cluster, another test for one: the feed does so too."""
+    connection = await service.connect("opportunities")
+    begun = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+
+    async def have_ended() -> bool:
+        running = await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return bool(running >= begun)
+
+    await eventually(have_ended, "what was being written is written")
+    await connection.close()
 
 
 def said(answer: pb.ListChangesResponse) -> dict[str, pb.Change.Kind.ValueType]:
@@ -115,7 +137,7 @@ async def test_a_commit_that_overtakes_another_hides_nothing(service: Stack) -> 
     await connection.execute(f"SET LOCAL app.tenant = '{tenant}'")
     position = await write(connection, early, 1)
     late = await create(service)
-    during = await changes(service, role="operations")
+    during = await changes(service, at_once=True, role="operations")
     assert said(during) == {}, "what comes after the one that is still running has to wait for it"
     await slow.commit()
     after = await changes(service, during.cursor, role="operations")

@@ -140,7 +140,8 @@ async def test_a_crash_in_the_middle_makes_no_step_twice(
         if operation.done == 4 and not crashes:
             crashes += 1
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'doomed' AND datname = current_database()"
             )
         return outcome
 
