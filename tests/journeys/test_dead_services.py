@@ -253,7 +253,7 @@ async def test_a_deadline_is_passed_on(hurried: httpx.AsyncClient, hanging: Hang
     assert answer.headers["content-type"] == "application/problem+json"
     assert time.monotonic() - began < 2
     assert hanging.seconds_left
-    assert 0 < max(hanging.seconds_left) <= 0.8
+    assert 0 < max(hanging.seconds_left) < 0.85  # of 0.8, and gRPC rounds it up
     await eventually(lambda: hanging.given_up == len(hanging.seconds_left), "nobody waits any more")
 
 
