@@ -1,0 +1,12 @@
+"""Warehouses, what stands in them, and what is promised of it."""
+
+from chassis.migrations import Migration
+
+revision = "0005"
+down_revision = "0004"
+
+migration = Migration("quotes")
+
+
+def upgrade() -> None:
+    pass

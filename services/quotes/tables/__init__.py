@@ -1,0 +1,8 @@
+"""The tables, and which domain class a row becomes."""
+
+from services.quotes.tables.orders import ORDER
+from services.quotes.tables.prices import PRICE_BOOK, PRICE_BOOK_ENTRY
+from services.quotes.tables.products import PRODUCT
+from services.quotes.tables.quotes import QUOTE
+
+__all__ = ["ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE"]

@@ -1,0 +1,77 @@
+"""Quotes."""
+
+from sfa.quotes.v1 import events_pb2
+from sqlalchemy import Boolean, Column, Date, Integer, Numeric, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis.columns import enumerated
+from chassis.fields import Field, FieldType
+from chassis.schema import entity_table, timestamp_column
+from chassis.store import EntityType
+from services.quotes.domain.quotes import Quote, QuoteState
+from services.quotes.tables.base import metadata
+from services.quotes.tables.lines import LINES
+from services.quotes.wire import quotes as wire
+
+quotes = entity_table(
+    "quotes",
+    metadata,
+    Column("number", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("opportunity_id", Uuid, nullable=False),
+    Column("account_id", Uuid),
+    Column("contact_id", Uuid),
+    Column("owner_id", Uuid, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("price_book_id", Uuid, nullable=False),
+    Column("valid_until", Date),
+    Column("lines", JSONB),
+    Column("subtotal", Numeric, nullable=False),
+    Column("total", Numeric, nullable=False),
+    Column("is_primary", Boolean, nullable=False),
+    timestamp_column("primary_at"),
+    Column("terms", Text),
+    Column("description", Text),
+    timestamp_column("sent_at"),
+    timestamp_column("accepted_at"),
+    Column("accepted_by", Text),
+    Column("purchase_order_number", Text),
+    Column("order_id", Uuid),
+    timestamp_column("ended_at"),
+    Column("end_reason", Text),
+    Column("revised_from_id", Uuid),
+    Column("revised_by_id", Uuid),
+)
+
+QUOTE = EntityType(
+    name="quote",
+    cls=Quote,
+    table=quotes,
+    to_proto=wire.quote_to_proto,
+    events=events_pb2,
+    owner="owner_id",
+    is_open=lambda table: (
+        (table.c.state == QuoteState.DRAFT.value) | (table.c.state == QuoteState.SENT.value)
+    ),
+    fields={
+        "number": Field.of(quotes.c.number, sortable=True),
+        "name": Field.of(quotes.c.name, sortable=True),
+        "opportunity_id": Field.of(quotes.c.opportunity_id),
+        "account_id": Field.of(quotes.c.account_id),
+        "contact_id": Field.of(quotes.c.contact_id),
+        "owner_id": Field.of(quotes.c.owner_id),
+        "state": Field.of(quotes.c.state, names={state.name: state.value for state in QuoteState}),
+        "currency": Field.of(quotes.c.currency),
+        "valid_until": Field.of(quotes.c.valid_until, sortable=True),
+        "lines.product_id": Field(quotes.c.lines, FieldType.UUID, repeated=True, path=("product_id",)),
+        "total": Field.of(quotes.c.total, currency=quotes.c.currency, sortable=True),
+        "is_primary": Field.of(quotes.c.is_primary),
+        "send_time": Field.of(quotes.c.sent_at),
+        "accept_time": Field.of(quotes.c.accepted_at),
+        "order_id": Field.of(quotes.c.order_id),
+    },
+    searched=("number", "name"),
+    codecs={"state": enumerated(QuoteState), "lines": LINES},
+)
