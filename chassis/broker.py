@@ -25,6 +25,9 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from chassis.errors import Unavailable
 from chassis.telemetry import log
 
+OUTSIDE: Final = "erp"
+"""What the systems are called together that send events from outside: also the package of their messages."""
+OUTSIDE_SUBJECTS: Final = f"{OUTSIDE}.>"
 KEPT_SECONDS: Final = 30 * 24 * 3600
 _DEDUPLICATED_SECONDS: Final = 120
 _RECONNECT_SECONDS: Final = 0.25
@@ -45,10 +48,11 @@ def stream_of(service: str) -> str:
 
 
 def stream_config(service: str, replicas: int = 1) -> StreamConfig:
-    """What a service's stream should be: its own events of all tenants, for 30 days, on disk."""
+    """What a service's stream should be: its own events of all tenants, for 30 days, on disk. What comes
+    from outside has a stream alike."""
     return StreamConfig(
         name=stream_of(service),
-        subjects=[f"events.*.sfa.{service}.>"],
+        subjects=[OUTSIDE_SUBJECTS if service == OUTSIDE else f"events.*.sfa.{service}.>"],
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.OLD,

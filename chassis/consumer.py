@@ -25,8 +25,8 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Histogram
 
-from chassis import envelope, parked
-from chassis.broker import Broker, BrokerUnavailable, stream_of
+from chassis import envelope, inbound, parked
+from chassis.broker import OUTSIDE_SUBJECTS, Broker, BrokerUnavailable, stream_of
 from chassis.call import current_call
 from chassis.clock import Clock
 from chassis.database import LOST, Database, DatabaseUnavailable, Prepared
@@ -111,9 +111,12 @@ class Consumer:
         broker: Broker,
         subscriptions: Subscriptions,
         clock: Clock,
+        replicas: int = 1,
     ) -> None:
         self.service = service
         self.source = source
+        self._is_outside = source == inbound.SOURCE
+        self._replicas = replicas
         self._database = database
         self._broker = broker
         self._subscriptions = subscriptions
@@ -166,7 +169,14 @@ class Consumer:
             await self._pause(failures)
 
     async def _keep_consumer(self, client: Client) -> None:
-        """Makes the durable consumer, or brings what it asks for up to date."""
+        """Makes the durable consumer, or brings what it asks for up to date.
+
+        What comes from outside is taken whole, so that what nobody knows is parked and not passed over;
+        its stream has no relay to keep it.
+        """
+        if self._is_outside:
+            await self._broker.keep_stream(self.source, self._replicas)
+        types = self._subscriptions.types(self.source)
         config = ConsumerConfig(
             durable_name=self.service,
             name=self.service,
@@ -175,7 +185,9 @@ class Consumer:
             ack_wait=_ACK_SECONDS,
             max_deliver=-1,
             max_ack_pending=2 * _BATCH,
-            filter_subjects=[envelope.subject("*", name) for name in self._subscriptions.types(self.source)],
+            filter_subjects=[OUTSIDE_SUBJECTS]
+            if self._is_outside
+            else [envelope.subject("*", name) for name in types],
         )
         await client.jsm().add_consumer(stream_of(self.source), config)
 
@@ -201,6 +213,10 @@ class Consumer:
 
     def _event(self, raw: Msg, sequence: int) -> Received | None:
         headers = raw.headers or {}
+        if self._is_outside:
+            stored_at = inbound.stored_at(raw.reply)
+            class_of = self._subscriptions.class_of
+            return inbound.received(raw.subject, headers, raw.data, class_of, sequence, stored_at)
         if "ce-type" not in headers:
             raise NotAnEvent("The header ce-type is missing.")
         message_class = self._subscriptions.class_of(headers["ce-type"])

@@ -108,8 +108,8 @@ def received(message: Message, fields: Mapping[str, str], sequence: int) -> Rece
             entity=fields["ce-entity"],
             entity_id=UUID(fields["ce-subject"]),
             version=int(fields["ce-version"]),
-            recorded_at=_time(fields["ce-time"]),
-            effective_at=_time(fields["ce-effectivetime"]),
+            recorded_at=time_of(fields["ce-time"]),
+            effective_at=time_of(fields["ce-effectivetime"]),
             actor=fields["ce-actor"],
             via=fields.get("ce-via"),
             incarnation=int(fields["ce-incarnation"]),
@@ -128,7 +128,12 @@ def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
+    """The instant that a header says.
+
+    Raises:
+        ValueError: it says none, or not in which offset.
+    """
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text} has no offset")

@@ -50,7 +50,7 @@ class Eventing:
             replicas=settings.nats_replicas,
         )
         self.consumers = [
-            Consumer(service, source, database, self.broker, subscriptions, clock)
+            Consumer(service, source, database, self.broker, subscriptions, clock, settings.nats_replicas)
             for source in subscriptions.sources
         ]
         handlers: dict[str, Any] = {**due, parked.RETRY: parked.retrying(subscriptions)}

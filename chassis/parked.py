@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 from nats.aio.msg import Msg
 
-from chassis import due, envelope
+from chassis import due, envelope, inbound
 from chassis.call import Call
 from chassis.clock import Clock
 from chassis.database import Database, Prepared, Transaction
@@ -47,7 +47,7 @@ _LIST: Final = Prepared(
 )
 _ONE: Final = Prepared(
     sa.text(
-        "SELECT headers::text AS headers, data FROM parked_events"
+        "SELECT subject, headers::text AS headers, data, parked_at FROM parked_events"
         " WHERE source = :source AND sequence = :sequence FOR UPDATE"
     )
 )
@@ -126,6 +126,13 @@ def retrying(subscriptions: Subscriptions) -> Callable[[Call, str, Any], Awaitab
         if row is None:
             return
         headers = orjson.loads(row["headers"])
+        if source == inbound.SOURCE:
+            event = inbound.received(
+                row["subject"], headers, row["data"], subscriptions.class_of, sequence, row["parked_at"]
+            )
+            await subscriptions.handle([event], call)
+            await call.tx.execute(_GONE, which)
+            return
         if "ce-type" not in headers:
             raise envelope.NotAnEvent("The header ce-type is missing.")
         message_class = subscriptions.class_of(headers["ce-type"])

@@ -133,7 +133,10 @@ class Installation:
             folder=settings.folder / "nats",
             log=settings.logs / "nats.log",
             users=[
-                *(service_user(name, self.secrets.password(f"nats/{name}")) for name in SERVICES),
+                *(
+                    service_user(name, self.secrets.password(f"nats/{name}"), part.admits)
+                    for name, part in SERVICES.items()
+                ),
                 *(reader_user(name, self.secrets.password(f"nats/{name}")) for name in READERS),
             ],
             port=settings.broker_port,

@@ -22,6 +22,8 @@ class Part:
     name: str
     asks: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
+    admits: tuple[str, ...] = ()
+    """Whose events from outside it takes in: it keeps their stream."""
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -36,7 +38,9 @@ SERVICES: Final = {
         Part("contacts", asks=(), hears=("identity", "leads", "opportunities", "quotes")),
         Part("leads", asks=("contacts", "opportunities"), hears=("identity",)),
         Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "quotes")),
-        Part("quotes", asks=("contacts", "opportunities"), hears=("identity", "opportunities")),
+        Part(
+            "quotes", asks=("contacts", "opportunities"), hears=("identity", "opportunities"), admits=("erp",)
+        ),
         Part("forecast", asks=("opportunities",), hears=("identity", "leads", "opportunities", "quotes")),
     )
 }

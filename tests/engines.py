@@ -164,7 +164,8 @@ def broker(folder: Path, name: str) -> Nats:
         folder=folder / f"nats-{name}",
         log=folder / "logs" / f"nats-{name}.log",
         users=[
-            *(service_user(service, PASSWORD) for service in (*SERVICES, BLANK)),
+            *(service_user(name, PASSWORD, part.admits) for name, part in SERVICES.items()),
+            service_user(BLANK, PASSWORD),
             *(reader_user(reader, PASSWORD) for reader in ("gateway", "watcher")),
         ],
         durable=False,

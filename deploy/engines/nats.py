@@ -33,9 +33,10 @@ class User:
     subscribe: Sequence[str]
 
 
-def service_user(service: str, password: str) -> User:
-    """A service: publishes its own events, keeps its own stream and its own consumers on any."""
-    stream = service.upper()
+def service_user(service: str, password: str, admits: Sequence[str] = ()) -> User:
+    """A service: publishes its own events, keeps its own stream and its own consumers on any. For those
+    outside whom it admits it keeps the stream, too."""
+    streams = [name.upper() for name in (service, *admits)]
     return User(
         name=service,
         password=password,
@@ -43,7 +44,11 @@ def service_user(service: str, password: str) -> User:
             f"events.*.sfa.{service}.>",
             f"hints.{service}.>",
             "$JS.API.INFO",
-            *(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE", "PURGE", "MSG.DELETE")),
+            *(
+                f"$JS.API.STREAM.{verb}.{stream}"
+                for verb in ("CREATE", "UPDATE", "PURGE", "MSG.DELETE")
+                for stream in streams
+            ),
             "$JS.API.STREAM.INFO.*",
             "$JS.API.STREAM.NAMES",
             "$JS.API.STREAM.MSG.GET.*",
@@ -56,6 +61,20 @@ def service_user(service: str, password: str) -> User:
             "$JS.FC.>",
         ),
         subscribe=("events.>", "hints.>", f"_INBOX_{service}.>"),
+    )
+
+
+def sender_user(name: str, password: str, tenant: str, types: Sequence[str]) -> User:
+    """A system outside, such as a tenant's ERP: publishes the types that are its own, for this tenant
+    alone, and reads nothing but the broker's answers to that.
+
+    A type is a full name such as `sfa.erp.v1.StockLevelReported`; `>` stands for all.
+    """
+    return User(
+        name=name,
+        password=password,
+        publish=tuple(f"erp.{tenant}.{each}" for each in types),
+        subscribe=(f"_INBOX_{name}.>",),
     )
 
 

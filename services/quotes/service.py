@@ -4,7 +4,7 @@ from typing import cast
 
 import grpc
 from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
-from sfa.quotes.v1 import orders_pb2, products_pb2, quotes_pb2
+from sfa.quotes.v1 import orders_pb2, products_pb2, quotes_pb2, reports_pb2
 
 from chassis.service import Service, ServiceContext
 from services.quotes.expiry import EXPIRY, expire
@@ -13,7 +13,8 @@ from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
 from services.quotes.servicer.products import ProductServicer
 from services.quotes.servicer.quotes import QuoteServicer
-from services.quotes.subscribers import subscriptions
+from services.quotes.servicer.reports import ReportServicer
+from services.quotes.subscribers import reports, subscriptions
 from services.quotes.tables import ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE
 
 
@@ -28,6 +29,7 @@ def build(context: ServiceContext) -> Service:
             products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(opportunities),
             orders_pb2.DESCRIPTOR.services_by_name["OrderService"]: OrderServicer(),
+            reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
         },
         entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER],
         subscriptions=subscriptions,

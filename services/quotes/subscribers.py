@@ -7,9 +7,13 @@ from sfa.identity.v1 import events_pb2 as identity
 from chassis.call import Call
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
+from services.quotes.reports import Reports
 from services.quotes.store import PriceBookStore
 
 subscriptions = Subscriptions()
+
+# what the ERP says, by event or by REST: who takes it
+reports = Reports(subscriptions)
 
 # who reports to whom, and so who sees what
 subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)

@@ -9,4 +9,7 @@ migration = Migration("quotes")
 
 
 def upgrade() -> None:
-    pass
+    migration.table(
+        "reported_versions",
+        "kind text NOT NULL, key text NOT NULL, version bigint NOT NULL, PRIMARY KEY (tenant_id, kind, key)",
+    )
