@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -105,6 +105,32 @@ def _names(compiled: SQLCompiler) -> tuple[str, ...]:
     return tuple(compiled.positiontup or ())
 
 
+class Session(asyncpg.Connection):
+    """A connection that remembers whose rows its statements see outside of a transaction."""
+
+    __slots__ = ("_tenant",)
+
+    async def see(self, tenant: UUID | None) -> None:
+        """Sets the tenant, where it is another than the last."""
+        if getattr(self, "_tenant", None) != tenant or tenant is None:
+            self._tenant = None  # whatever becomes of the statement
+            await self.execute(f"SET app.tenant = '{UUID(str(tenant))}'" if tenant else "RESET app.tenant")
+            self._tenant = tenant
+
+
+class Deferred(Protocol):
+    """What waits to be written until something else is asked, or the transaction is committed."""
+
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether it is one statement for one row."""
+        ...
+
+    async def flush(self, *, alone: bool = False) -> None:
+        """Writes it; `alone`, outside of a transaction."""
+        ...
+
+
 class Database:
     """A pool of connections as the service's own role."""
 
@@ -132,6 +158,7 @@ class Database:
             timeout=5,
             command_timeout=30,
             reset=_leave_as_is,
+            connection_class=Session,
             server_settings={
                 "application_name": name,
                 "search_path": "app, public",
@@ -162,17 +189,22 @@ def _terminate(connection: Any) -> None:
 
 
 async def _leave_as_is(connection: Any) -> None:
-    """All session state is SET LOCAL, so a connection goes back without a round trip."""
+    """A connection goes back without a round trip: its only state is the tenant, which everyone sets
+    who takes it."""
 
 
 class Transaction:
-    """Opens at the first statement; the chassis commits it or rolls it back.
+    """What one call does in the database; the chassis commits it or rolls it back.
+
+    Plain reads need no transaction: each is a round trip by itself. The first statement that writes or
+    locks begins one, and what was deferred goes out with the commit: a call that makes one change
+    sends one statement.
 
     Used as `async with`, it commits at the end of the block.
     """
 
     __slots__ = (
-        "_after_commit", "_connection", "_due_hints", "_hints", "_last", "_pool",
+        "_after_commit", "_begun", "_connection", "_deferred", "_due_hints", "_hints", "_last", "_pool",
         "position", "scheduled", "tenant", "wrote",
     )  # fmt: skip
 
@@ -188,6 +220,8 @@ class Transaction:
         self._due_hints = due_hints
         self.tenant = tenant
         self._connection: Any = None
+        self._begun = False
+        self._deferred: list[Deferred] = []
         self._after_commit: list[Callable[[], None]] = []
         self._last = ""
         self.wrote = False
@@ -196,27 +230,64 @@ class Transaction:
         self.scheduled = False
         """Whether it scheduled work."""
 
+    def defer(self, writer: Deferred) -> None:
+        """Has something written before the next statement, or with the commit."""
+        self.wrote = True
+        if writer not in self._deferred:
+            self._deferred.append(writer)
+
     async def connection(self) -> Any:
         """The asyncpg connection, with the transaction open and the tenant set.
 
         Raises:
             DatabaseUnavailable: none could be had.
         """
-        if self._connection is None:
-            self._connection = await self._begun()
+        if not self._begun:
+            if self._connection is None:
+                self._connection = await self._acquire(begin=True)
+            else:
+                await self._connection.execute(self._begin)
+            self._begun = True
+        if self._deferred:
+            await self._write_deferred()
         return self._connection
 
-    async def _begun(self) -> Any:
-        begin = f"BEGIN; SET LOCAL app.tenant = '{UUID(str(self.tenant))}'" if self.tenant else "BEGIN"
+    async def session(self) -> Any:
+        """The asyncpg connection with the tenant set: in the transaction where one is open, else
+        without. For a single statement that reads and locks nothing."""
+        if self._deferred:
+            return await self.connection()
+        if self._connection is None:
+            self._connection = await self._acquire(begin=False)
+        return self._connection
+
+    @property
+    def is_deferring(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._deferred)
+
+    async def _write_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, []
+        for writer in deferred:
+            await writer.flush()
+
+    @property
+    def _begin(self) -> str:
+        tenant = f"= '{UUID(str(self.tenant))}'" if self.tenant else "TO DEFAULT"
+        return f"BEGIN; SET LOCAL app.tenant {tenant}"
+
+    async def _acquire(self, *, begin: bool) -> Any:
         # connections that a restarted server has forgotten are still in the pool: one after the other shows
         for _ in range(self._pool.get_max_size() + 1):
             try:
-                connection = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
+                # a limit costs a task, which only who has to wait needs
+                waits = self._pool.get_idle_size() == 0
+                connection: Any = await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT if waits else None)
             # whatever PostgreSQL says instead of a connection: not yet, no such database, too many
             except (TimeoutError, asyncpg.PostgresError, *LOST) as error:
                 raise DatabaseUnavailable from error
             try:
-                await connection.execute(begin)
+                await (connection.execute(self._begin) if begin else connection.see(self.tenant))
             except LOST:
                 _terminate(connection)
                 await self._pool.release(connection)
@@ -226,6 +297,14 @@ class Transaction:
             else:
                 return connection
         raise DatabaseUnavailable
+
+    async def read(
+        self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
+    ) -> list[asyncpg.Record]:
+        """All rows of a statement that only reads and locks nothing: it needs no transaction."""
+        sql, arguments = _bind(statement, params)
+        rows: list[asyncpg.Record] = await (await self.session()).fetch(sql, *arguments)
+        return rows
 
     async def fetch(
         self, statement: ClauseElement | Prepared, params: Mapping[str, Any] | None = None
@@ -278,25 +357,38 @@ class Transaction:
         self._last += f"{sql}; "
 
     async def commit(self) -> None:
-        """Commits what was opened, if anything was."""
+        """Writes what was deferred, commits what was opened, and lets the connection go."""
+        if self._deferred:
+            await self._write_last()
         if self._connection is not None:
-            await self._finish(f"{self._last}COMMIT")
+            await self._finish(f"{self._last}COMMIT" if self._begun else "")
             for hint in (*self._after_commit, *(self._hints if self.position is not None else ())):
                 hint()
             for hint in self._due_hints if self.scheduled else ():
                 hint()
 
+    async def _write_last(self) -> None:
+        alone = not self._begun and not self._last and len(self._deferred) == 1
+        if alone and self._deferred[0].is_one_statement:
+            (writer,), self._deferred = self._deferred, []
+            await self.session()
+            await writer.flush(alone=True)
+        else:
+            await self.connection()
+
     async def rollback(self) -> None:
         """Undoes what was opened, if anything was."""
+        self._deferred = []
         if self._connection is not None:
             # where the connection is gone, so is the transaction
             with contextlib.suppress(asyncpg.PostgresError, *LOST):
-                await asyncio.shield(self._finish("ROLLBACK"))
+                await asyncio.shield(self._finish("ROLLBACK" if self._begun else ""))
 
     async def _finish(self, command: str) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._begun = self._connection, None, False
         try:
-            await connection.execute(command)
+            if command:
+                await connection.execute(command)
         except BaseException:
             _terminate(connection)
             raise

@@ -195,7 +195,7 @@ class RpcServer:
         current_call.set(call)
         try:
             response = await method(request, call)
-            if call.request_id and call.tx.position is None and not rpc.reads:
+            if call.request_id and call.tx.position is None and not call.tx.is_deferring and not rpc.reads:
                 await idempotency.refuse_another_body(call)
             await call.tx.commit()
         except Refusal as refusal:

@@ -243,8 +243,8 @@ class EntityStore(Generic[E]):
 
     async def find(self, id: UUID) -> E | None:
         """The entity, deleted or not; None where there is none that the caller may see."""
-        row = await self.tx.fetchrow(self.select().where(self.type.table.c.id == id))
-        return self._load(row) if row is not None else None
+        rows = await self.tx.read(self.select().where(self.type.table.c.id == id))
+        return self._load(rows[0]) if rows else None
 
     async def get(self, id: UUID | str, etag: str = "", *, deleted: bool = False, field: str = "id") -> E:
         """The entity, at the version that `etag` names if it names one.
@@ -267,7 +267,7 @@ class EntityStore(Generic[E]):
         statement = self.select().where(
             self.type.table.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
         )
-        return {entity.id: entity for entity in map(self._load, await self.tx.fetch(statement))}
+        return {entity.id: entity for entity in map(self._load, await self.tx.read(statement))}
 
     async def ids_of(self, keys: Sequence[ExternalId]) -> dict[ExternalId, UUID]:
         """The ids behind external ids, whether the caller may see the entities or not."""
@@ -287,7 +287,7 @@ class EntityStore(Generic[E]):
             keyed.system == wanted.c.system,
             keyed.external_id == wanted.c.external_id,
         )
-        return {ExternalId(row[0], row[1]): row[2] for row in await self.tx.fetch(statement)}
+        return {ExternalId(row[0], row[1]): row[2] for row in await self.tx.read(statement)}
 
     async def by_external(self, keys: Sequence[ExternalId]) -> dict[ExternalId, E]:
         """The entities behind external ids, those that the caller may see."""
@@ -318,7 +318,7 @@ class EntityStore(Generic[E]):
         if (after := keyset.after(request.page_token)) is not None:
             statement = statement.where(after)
         size = request.page_size or DEFAULT_PAGE
-        rows = await self.tx.fetch(statement.order_by(*order.clauses).limit(size + 1))
+        rows = await self.tx.read(statement.order_by(*order.clauses).limit(size + 1))
         items = [kind.rows.load(row) for row in rows[:size]]
         return Page(items, keyset.token(rows[size - 1]) if len(rows) > size else "")
 
@@ -344,18 +344,20 @@ class EntityStore(Generic[E]):
     # Writing
 
     async def add(self, entity: E, event: Event, effective_at: datetime | None = None) -> None:
-        """Writes a new entity.
+        """Writes a new entity, with the next statement or the commit; `flush` writes it now.
 
-        Raises:
+        Raises, when it is written:
             IdTaken, ExternalIdTaken: it is not new; or a refusal that the type declares.
         """
         self.stage(entity, event, effective_at)
-        await self.flush()
+        self.tx.defer(self)
 
     async def save(self, entity: E, event: Event, effective_at: datetime | None = None) -> bool:
-        """Writes what changed since the entity was read; nothing where nothing did, and says so."""
+        """Writes what changed since the entity was read, with the next statement or the commit; nothing
+        where nothing did, and says so."""
         staged = self.stage(entity, event, effective_at)
-        await self.flush()
+        if staged:
+            self.tx.defer(self)
         return staged
 
     def stage(
@@ -435,8 +437,13 @@ class EntityStore(Generic[E]):
         """The arguments of all statements that were staged and not flushed, in order."""
         return [arguments for _, rows in sorted(self._staged.items()) for arguments in rows]
 
-    async def flush(self) -> None:
-        """Writes what was staged.
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether what was staged is one statement for one row."""
+        return [len(rows) for rows in self._staged.values() if rows] == [1]
+
+    async def flush(self, *, alone: bool = False) -> None:
+        """Writes what was staged; `alone`, outside of a transaction, where it is one statement.
 
         Raises:
             Conflict: an entity was written by somebody else since it was read.
@@ -447,7 +454,7 @@ class EntityStore(Generic[E]):
         if not staged:
             return
         self.tx.wrote = True
-        connection = await self.tx.connection()
+        connection = await (self.tx.session() if alone else self.tx.connection())
         sql = ""
         try:
             # wave by wave: an entity's first version comes before its second

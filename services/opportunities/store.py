@@ -44,7 +44,7 @@ class PipelineStore(EntityStore[Pipeline]):
 
     async def all(self) -> list[Pipeline]:
         """All of the tenant's, the starting one made where there are none yet."""
-        rows = await self.tx.fetch(
+        rows = await self.tx.read(
             self.select()
             .where(pipelines.c.deleted_at.is_(None))
             .order_by(pipelines.c.created_at, pipelines.c.id)
@@ -55,6 +55,7 @@ class PipelineStore(EntityStore[Pipeline]):
         by_the_way = PipelineStore(replace(self.call, request_id=None))  # not what the caller asked for
         try:
             await by_the_way.add(pipeline, pipeline.create())
+            await by_the_way.flush()
         except IdTaken as error:  # somebody else's first call was faster: make this one again
             raise Conflict from error
         return [pipeline]
