@@ -399,7 +399,11 @@ class Transaction:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            await self.commit()
-        else:
+        if kind is not None:
             await self.rollback()
+            return
+        try:
+            await self.commit()
+        except BaseException:
+            await self.rollback()  # what was deferred was refused
+            raise
