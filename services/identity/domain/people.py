@@ -26,7 +26,9 @@ _EVERYBODY: Final = frozenset(
     for service in ("contacts", "leads", "opportunities", "quotes")
     for verb in ("read", "write")
 ) | {"identity.read", "forecast.read", "operations.read", "events.read"}
-_SETTING_UP: Final = frozenset({"pipelines.write", "products.write", "identity.write"})
+_SETTING_UP: Final = frozenset(
+    {"pipelines.write", "products.write", "promotions.read", "promotions.write", "identity.write"}
+)
 
 PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     Role.REP: _EVERYBODY,
