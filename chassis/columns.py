@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -109,22 +109,33 @@ class RowMapper(Generic[E]):
                 self._dumps.append(_dump_of(name, codec.dump) if codec else attrgetter(name))
         self.names = [column.name for column in self.columns]
         self.select: Select[Any] = select(*self.columns)
-        self._loads = [(name, codecs[name].load) for name in self.fields if name in codecs]
-        self._money = [(name, *money[name]) for name in self.fields if name in money]
-
-    def load(self, row: asyncpg.Record) -> E:
+        self.load: Callable[[asyncpg.Record], E] = _loader(cls, self.names, codecs, money)
         """The entity of a row that begins with `columns`, in their order."""
-        values: dict[str, Any] = dict(zip(self.names, row, strict=False))
-        for name, load in self._loads:
-            values[name] = load(values[name])
-        for name, amount_column, currency_column in self._money:
-            amount, currency = values.pop(amount_column), values.pop(currency_column)
-            values[name] = Money(amount, currency) if currency else None
-        return self.cls(**values)
 
     def dump(self, entity: E) -> list[Any]:
         """The row's values, in the order of `columns`."""
         return [dump(entity) for dump in self._dumps]
+
+
+def _loader(
+    cls: type[E], names: list[str], codecs: Mapping[str, Codec], money: Mapping[str, tuple[str, str]]
+) -> Callable[[asyncpg.Record], E]:
+    """Written out and compiled, as it is called for every row of every page."""
+    scope: dict[str, Any] = {"cls": cls, "Money": Money}
+    place = {name: f"row[{index}]" for index, name in enumerate(names)}
+    arguments = []
+    for field in dataclasses.fields(cls):
+        name = field.name
+        if name in money:
+            amount, currency = (place[column] for column in money[name])
+            arguments.append(f"{name}=Money({amount}, {currency}) if {currency} else None")
+        elif name in codecs:
+            scope[f"load_{name}"] = codecs[name].load
+            arguments.append(f"{name}=load_{name}({place[name]})")
+        else:
+            arguments.append(f"{name}={place[name]}")
+    source = f"lambda row: cls({', '.join(arguments)})"
+    return cast("Callable[[asyncpg.Record], E]", eval(source, scope))  # noqa: S307  # made of field names only
 
 
 def _dump_of(name: str, dump: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -21,8 +21,6 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Histogram
 
 from chassis import envelope, inbound, parked
@@ -35,7 +33,7 @@ from chassis.errors import Kind, Refusal
 from chassis.pull import ConsumerGone, Pull
 from chassis.store import Conflict
 from chassis.subscriptions import Subscriptions, service_call
-from chassis.telemetry import log
+from chassis.telemetry import log, span
 
 APPLIED: Final = Counter("sfa_events_applied_total", "Events that were applied.", ("service", "source"))
 PARKED: Final = Counter("sfa_events_parked_total", "Events that could not be applied.", ("service", "source"))
@@ -71,9 +69,6 @@ _LATER_CODES: Final = frozenset(
         grpc.StatusCode.CANCELLED,
     }
 )
-
-_tracer = trace.get_tracer("sfa.events")
-_propagator = TraceContextTextMapPropagator()
 
 _APPLIED: Final = (
     "INSERT INTO positions AS p (tenant_id, source, incarnation, position, sequence, recorded_at)"
@@ -282,10 +277,9 @@ class Consumer:
         via = next(iter(actors)) if len(actors) == 1 else None
         call = service_call(self.service, tenant, tx, self._clock, f"events of {self.source}", via)
         call.traceparent = next(iter(parents)) if len(parents) == 1 else None
-        context = _propagator.extract({"traceparent": call.traceparent}) if call.traceparent else None
         token = current_call.set(call)
         try:
-            with _tracer.start_as_current_span(call.method, context=context):
+            with span(call.method, call.traceparent):
                 async with tx:
                     await self._subscriptions.handle(events, call)
                     await tx.connection()

@@ -58,12 +58,20 @@ class Prepared:
         self.statement = statement
         self._compiled: tuple[str, tuple[str, ...], dict[str, Any]] | None = None
 
-    def bind(self, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
-        """The SQL and its arguments in order."""
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of its parameters."""
+        return frozenset(self._parts()[1])
+
+    def _parts(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         if self._compiled is None:
             compiled = _compile(self.statement)
             self._compiled = (str(compiled), _names(compiled), dict(compiled.params))
-        sql, names, defaults = self._compiled
+        return self._compiled
+
+    def bind(self, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The SQL and its arguments in order."""
+        sql, names, defaults = self._parts()
         return sql, [params[name] if name in params else defaults[name] for name in names]
 
 

@@ -20,8 +20,6 @@ import asyncpg
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chassis import idempotency, telemetry, validation
 from chassis.call import Call, Caller, Sight, current_call
@@ -35,8 +33,6 @@ from chassis.store import Conflict, EntityType
 _ATTEMPTS = 4
 _DEFAULT_DEADLINE = 20.0
 _LOOK_SECONDS = 1.0
-_tracer = trace.get_tracer("sfa.rpc")
-_propagator = TraceContextTextMapPropagator()
 NOBODY = UUID(int=0)
 _ACTOR = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 
@@ -150,7 +146,7 @@ class RpcServer:
             try:
                 metadata = _metadata(context)
                 parent = metadata.get("traceparent")
-                with _tracer.start_as_current_span(rpc.path, context=_remote(parent)):
+                with telemetry.span(rpc.path, parent):
                     response, trailing = await self._answer(rpc, method, request, metadata, context)
                 if trailing:
                     context.set_trailing_metadata(trailing)
@@ -367,7 +363,3 @@ def _method(servicer: Any, rpc: Rpc) -> Any:
             f"{type(servicer).__name__}.{rpc.descriptor.name} takes {hint}, not {rpc.request_class}"
         )
     return method
-
-
-def _remote(parent: str | None) -> Any:
-    return _propagator.extract({"traceparent": parent}) if parent else None

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import BindParameter, ColumnElement, Select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call, Sight
@@ -37,12 +37,31 @@ class Line:
     valid_to: datetime
 
 
+PARAMETERS = frozenset({"sight_user", "sight_at"})
+"""What the conditions here are bound to. A statement that is bound to nothing else is the same for all
+callers of one `shape`."""
+
+
+def shape(call: Call) -> Sight:
+    """How the caller sees: all, own records, or those below too."""
+    return Sight.OWN if call.degraded and call.caller.sight is not Sight.ALL else call.caller.sight
+
+
+def parameters(call: Call) -> dict[str, Any]:
+    """The values of `PARAMETERS`."""
+    return {"sight_user": call.caller.user_id, "sight_at": call.now}
+
+
+def _user(call: Call) -> BindParameter[UUID]:
+    return sa.bindparam("sight_user", call.caller.user_id, sa.Uuid)
+
+
 def condition(call: Call, owner: ColumnElement[UUID]) -> ColumnElement[bool] | None:
     """That the caller may see what belongs to `owner`; None where the caller sees everything."""
     caller = call.caller
     if caller.sight is Sight.ALL:
         return None
-    own = owner == caller.user_id
+    own = owner == _user(call)
     if caller.sight is Sight.OWN or call.degraded:
         return own
     return sa.or_(own, owner.in_(_below(call)))
@@ -51,7 +70,7 @@ def condition(call: Call, owner: ColumnElement[UUID]) -> ColumnElement[bool] | N
 def seen(call: Call) -> ColumnElement[Any]:
     """The users whose records a caller sees who does not see everything, as one array: for looking up
     what belongs to them by an index, which `condition` is not made for."""
-    own = sa.select(sa.literal(call.caller.user_id, sa.Uuid))
+    own = sa.select(_user(call))
     narrow = call.caller.sight is Sight.OWN or call.degraded
     users = own if narrow else sa.union_all(own, _below(call))
     return sa.func.array(users.scalar_subquery(), type_=sa.ARRAY(sa.Uuid))
@@ -59,8 +78,9 @@ def seen(call: Call) -> ColumnElement[Any]:
 
 def _below(call: Call) -> Select[tuple[UUID]]:
     members = sight_members.c
+    now = sa.bindparam("sight_at", call.now, sa.DateTime(timezone=True))
     return sa.select(members.member_id).where(
-        members.viewer_id == call.caller.user_id, members.valid_from <= call.now, members.valid_to > call.now
+        members.viewer_id == _user(call), members.valid_from <= now, members.valid_to > now
     )
 
 

@@ -7,14 +7,14 @@ change that it makes, and the outbox entry that has it published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +25,7 @@ from sqlalchemy import ColumnElement, Select, Table
 from chassis import convert, filtering, history, sight
 from chassis.call import Call
 from chassis.columns import Codec, RowMapper
+from chassis.database import Prepared
 from chassis.entity import Entity, Event, ExternalId
 from chassis.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Refusal
 from chassis.fields import Field
@@ -38,6 +39,7 @@ MAX_EVENT_BYTES = 512 * 1024
 DEFAULT_PAGE = 50
 _BOOKKEEPING = frozenset({"id", "version", "created_at", "updated_at", "effective_at"})
 _TICK = timedelta(microseconds=1)
+_GIVEN = sight.PARAMETERS | {"wanted", "row_limit"}
 
 
 class EntityNotFound(NotFound):
@@ -215,7 +217,10 @@ class EntityStore(Generic[E]):
 
     type: EntityType[E]
 
+    _statements: ClassVar[dict[Hashable, Prepared]] = {}
+
     def __init_subclass__(cls) -> None:
+        cls._statements = {}
         if "type" in cls.__dict__:
             object.__setattr__(cls.type, "store", cls)
 
@@ -243,8 +248,21 @@ class EntityStore(Generic[E]):
 
     async def find(self, id: UUID) -> E | None:
         """The entity, deleted or not; None where there is none that the caller may see."""
-        rows = await self.tx.read(self.select().where(self.type.table.c.id == id))
+        wanted = sa.bindparam("wanted", None, sa.Uuid)
+        statement = self._prepared("find", lambda: self.select().where(self.type.table.c.id == wanted))
+        rows = await self.tx.read(statement, {**sight.parameters(self.call), "wanted": id})
         return self._load(rows[0]) if rows else None
+
+    def _prepared(self, key: Hashable, build: Callable[[], Select[Any]]) -> Prepared:
+        """The statement, kept from one call to the next where nothing in it belongs to the call but what
+        `sight` and this class give it anew."""
+        key = sight.shape(self.call), key
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = Prepared(build())
+            if statement.names <= _GIVEN:
+                self._statements[key] = statement
+        return statement
 
     async def get(self, id: UUID | str, etag: str = "", *, deleted: bool = False, field: str = "id") -> E:
         """The entity, at the version that `etag` names if it names one.
@@ -309,16 +327,23 @@ class EntityStore(Generic[E]):
         text, deleted = getattr(request, "filter", ""), getattr(request, "show_deleted", False)
         order = Order.parse(getattr(request, "order_by", ""), kind.fields, kind.default_order)
         keyset = Keyset(order, text, deleted)
-        statement = self.select().where(*conditions)
-        if text:
-            matching = filtering.condition(filtering.Filter.parse(text), kind.fields, kind.searched)
-            statement = statement if matching is None else statement.where(matching)
-        if not deleted:
-            statement = statement.where(kind.table.c.deleted_at.is_(None))
-        if (after := keyset.after(request.page_token)) is not None:
-            statement = statement.where(after)
+        after = keyset.after(request.page_token)
+
+        def build() -> Select[Any]:
+            statement = self.select().where(*conditions)
+            if text:
+                matching = filtering.condition(filtering.Filter.parse(text), kind.fields, kind.searched)
+                statement = statement if matching is None else statement.where(matching)
+            if not deleted:
+                statement = statement.where(kind.table.c.deleted_at.is_(None))
+            if after is not None:
+                statement = statement.where(after)
+            return statement.order_by(*order.clauses).limit(sa.bindparam("row_limit", 0, sa.Integer))
+
         size = request.page_size or DEFAULT_PAGE
-        rows = await self.tx.read(statement.order_by(*order.clauses).limit(size + 1))
+        plain = not text and after is None and not conditions
+        statement = self._prepared(("page", str(order), deleted), build) if plain else build()
+        rows = await self.tx.read(statement, {**sight.parameters(self.call), "row_limit": size + 1})
         items = [kind.rows.load(row) for row in rows[:size]]
         return Page(items, keyset.token(rows[size - 1]) if len(rows) > size else "")
 

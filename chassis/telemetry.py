@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import structlog
@@ -14,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
 RPCS: Final = Histogram(
@@ -44,6 +46,20 @@ def configure_logs(level: str = "INFO", *, readable: bool = False) -> None:
     )
 
 
+_tracers: list[trace.Tracer] = []
+_propagator = TraceContextTextMapPropagator()
+_NO_SPAN: Final = nullcontext()
+
+
+def span(name: str, parent: str | None) -> AbstractContextManager[object]:
+    """A span around what follows, as a child of the W3C trace context `parent`; nothing, and at no cost,
+    where spans are not exported."""
+    if not _tracers:
+        return _NO_SPAN
+    context = _propagator.extract({"traceparent": parent}) if parent else None
+    return _tracers[-1].start_as_current_span(name, context=context)
+
+
 def configure_traces(service: str, endpoint: str | None) -> None:
     """Exports spans by OTLP where an endpoint is set."""
     if not endpoint:
@@ -53,6 +69,7 @@ def configure_traces(service: str, endpoint: str | None) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": service, "service.namespace": "sfa"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     trace.set_tracer_provider(provider)
+    _tracers.append(provider.get_tracer("sfa"))
 
 
 def traceparent() -> str:
