@@ -33,7 +33,7 @@ _READS: Final = frozenset(
 _REP: Final = _READS | {f"{service}.write" for service in ("contacts", "leads", "opportunities", "quotes")}
 _OPERATIONS: Final = _REP | {
     "identity.write", "pipelines.write", "products.write", "promotions.read", "promotions.write", "forecast.audit",
-    "history.write",
+    "history.write", "approvals.write",
 }  # fmt: skip
 ROLES: Final = {
     "rep": (_REP, Sight.OWN),

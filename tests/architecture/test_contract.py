@@ -17,7 +17,7 @@ from gateway import contract
 
 CONTRACT = contract.load()
 RIGHTS = {"read", "write", "admin", "audit"}
-SUBJECTS = {*SERVICES, "pipelines", "products", "promotions", "history", "events", "operations"}
+SUBJECTS = {*SERVICES, "pipelines", "products", "promotions", "approvals", "history", "events", "operations"}
 every_service = pytest.mark.parametrize("service", SERVICES)
 
 

@@ -27,7 +27,14 @@ _EVERYBODY: Final = frozenset(
     for verb in ("read", "write")
 ) | {"identity.read", "forecast.read", "operations.read", "events.read"}
 _SETTING_UP: Final = frozenset(
-    {"pipelines.write", "products.write", "promotions.read", "promotions.write", "identity.write"}
+    {
+        "pipelines.write",
+        "products.write",
+        "promotions.read",
+        "promotions.write",
+        "approvals.write",
+        "identity.write",
+    }
 )
 
 PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {

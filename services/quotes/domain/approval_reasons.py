@@ -38,6 +38,9 @@ class OfferedLine:
     cost: Decimal | None = None
     is_gift: bool = False
     is_below_floor: bool = False
+    counts: bool = True
+    """Whether it is part of the sums; an option that the customer may still choose is not, and is looked
+    at line by line all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,13 @@ class Reason:
 
 def figures_of(offer: Offer) -> Figures:
     """The figures of the whole quote."""
-    margin = _margin(offer.lines)
+    lines = [line for line in offer.lines if line.counts]
     return Figures(
         total=offer.total,
-        manual_discount_percent=_discount(offer.lines, DiscountBasis.MANUAL),
-        total_discount_percent=_discount(offer.lines, DiscountBasis.TOTAL),
-        margin_percent=margin,
-        is_cost_complete=all(line.cost is not None for line in offer.lines),
+        manual_discount_percent=_discount(lines, DiscountBasis.MANUAL),
+        total_discount_percent=_discount(lines, DiscountBasis.TOTAL),
+        margin_percent=_margin(lines),
+        is_cost_complete=all(line.cost is not None for line in lines),
         payment_days=offer.payment_days,
     )
 
@@ -258,7 +261,9 @@ def _lines_looked_at(condition: Condition, offer: Offer) -> Sequence[OfferedLine
 
 
 def _measured(condition: Condition, lines: Sequence[OfferedLine]) -> list[Sequence[OfferedLine]]:
-    return [lines] if condition.measure is Measure.DOCUMENT else [[line] for line in lines]
+    if condition.measure is Measure.LINE:
+        return [[line] for line in lines]
+    return [[line for line in lines if line.counts]]
 
 
 def _not_given(lines: Sequence[OfferedLine]) -> list[OfferedLine]:

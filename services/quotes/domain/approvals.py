@@ -241,6 +241,7 @@ class Approval(Entity):
     account_id: UUID | None = None
     owner_id: UUID
     submitter_id: UUID | None = None
+    submitter_roles: tuple[str, ...] = ()
     state: ApprovalState = ApprovalState.PENDING
     currency: str
     figures: Figures

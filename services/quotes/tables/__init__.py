@@ -1,8 +1,11 @@
 """The tables, and which domain class a row becomes."""
 
+from services.quotes.tables.approvals import APPROVAL, APPROVAL_DELEGATION, APPROVAL_RULE
 from services.quotes.tables.orders import ORDER
 from services.quotes.tables.prices import PRICE_BOOK, PRICE_BOOK_ENTRY
 from services.quotes.tables.products import PRODUCT
 from services.quotes.tables.quotes import QUOTE
 
-__all__ = ["ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE"]
+APPROVALS = (APPROVAL_RULE, APPROVAL, APPROVAL_DELEGATION)
+
+__all__ = ["APPROVALS", "ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE"]

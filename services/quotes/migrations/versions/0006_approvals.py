@@ -75,6 +75,7 @@ def _approvals() -> None:
         account_id uuid,
         owner_id uuid NOT NULL,
         submitter_id uuid,
+        submitter_roles text[] NOT NULL,
         state text NOT NULL,
         currency text NOT NULL,
         figures jsonb NOT NULL,
