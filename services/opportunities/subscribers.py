@@ -48,7 +48,13 @@ async def quote_changed(events: Sequence[Received], call: Call) -> None:
             await _accept(event, by_way_of(call, event), settings)
 
 
-@subscriptions.on(quotes.QuoteRejected, quotes.QuoteExpired, quotes.QuoteCancelled, quotes.QuoteDeleted)
+@subscriptions.on(
+    quotes.QuoteRejected,
+    quotes.QuoteExpired,
+    quotes.QuoteCancelled,
+    quotes.QuoteSuperseded,
+    quotes.QuoteDeleted,
+)
 async def quote_ended(events: Sequence[Received], call: Call) -> None:
     """What a quote has set stays; what it proposes falls with it."""
     for event in events:

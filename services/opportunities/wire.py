@@ -187,9 +187,15 @@ QUOTE_SETTINGS_FIELDS: Mapping[str, Callable[[pb.QuoteSettings], Any]] = {
 
 
 def proposal_of(quote: Quote) -> QuoteProposal:
-    """What a quote would set: its total, and its lines at what a unit costs after discount."""
+    """What a quote would set: its total, and its lines at what a unit costs after discount.
+
+    Its total counts whatever the quote charges for; as line items stand the products among them, without
+    those that the customer has not chosen.
+    """
     lines = []
     for line in quote.lines:
+        if not line.product_id or not (line.is_chosen or not (line.is_optional or line.alternative_group)):
+            continue
         quantity = Decimal(line.quantity)
         price = convert.money_of(line.total, "total")
         # nine decimals are what a unit price can carry: the lines add up again to the cent

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from chassis.call import Call
+from services.quotes import consequences
 from services.quotes.domain.quotes import Quote
 from services.quotes.store import QuoteStore
 
@@ -28,3 +29,4 @@ async def expire(call: Call, key: str, payload: Any) -> None:
     quote = await store.find(UUID(key))
     if quote is not None and (expired := quote.expire(call.now)) is not None:
         await store.save(quote, expired)
+        await consequences.given_up(call, quote)

@@ -4,18 +4,25 @@ from typing import cast
 
 import grpc
 from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
-from sfa.quotes.v1 import orders_pb2, products_pb2, quotes_pb2, reports_pb2
+from sfa.quotes.v1 import approvals_pb2, orders_pb2, products_pb2, quotes_pb2, reports_pb2
 
 from chassis.service import Service, ServiceContext
+from services.quotes.approvals import REMINDER, remind
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.opportunities import Opportunities
+from services.quotes.quote_pricing import QuotePricing
+from services.quotes.servicer.approvals import (
+    ApprovalDelegationServicer,
+    ApprovalRuleServicer,
+    ApprovalServicer,
+)
 from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
 from services.quotes.servicer.products import ProductServicer
 from services.quotes.servicer.quotes import QuoteServicer
 from services.quotes.servicer.reports import ReportServicer
 from services.quotes.subscribers import reports, subscriptions
-from services.quotes.tables import ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE
+from services.quotes.tables import APPROVALS, ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE
 
 
 def build(context: ServiceContext) -> Service:
@@ -27,11 +34,18 @@ def build(context: ServiceContext) -> Service:
         servicers={
             products_pb2.DESCRIPTOR.services_by_name["ProductService"]: ProductServicer(),
             products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
-            quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(opportunities),
+            quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
+                opportunities, QuotePricing()
+            ),
             orders_pb2.DESCRIPTOR.services_by_name["OrderService"]: OrderServicer(),
+            approvals_pb2.DESCRIPTOR.services_by_name["ApprovalRuleService"]: ApprovalRuleServicer(),
+            approvals_pb2.DESCRIPTOR.services_by_name["ApprovalService"]: ApprovalServicer(),
+            approvals_pb2.DESCRIPTOR.services_by_name[
+                "ApprovalDelegationService"
+            ]: ApprovalDelegationServicer(),
             reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
         },
-        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER],
+        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER, *APPROVALS],
         subscriptions=subscriptions,
-        due={EXPIRY: expire},
+        due={EXPIRY: expire, REMINDER: remind},
     )

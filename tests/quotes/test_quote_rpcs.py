@@ -17,12 +17,13 @@ from tests.quotes.service import Shop, euros, line, refusal
 from tests.stack import Stack
 
 Code = grpc.StatusCode
-DRAFT, SENT, ACCEPTED, EXPIRED, CANCELLED = (
+DRAFT, SENT, ACCEPTED, EXPIRED, CANCELLED, SUPERSEDED = (
     pb.Quote.DRAFT,
     pb.Quote.SENT,
     pb.Quote.ACCEPTED,
     pb.Quote.EXPIRED,
     pb.Quote.CANCELLED,
+    pb.Quote.SUPERSEDED,
 )
 
 
@@ -265,7 +266,7 @@ async def test_a_revision_replaces_a_sent_quote(shop: Shop, office: Shop) -> Non
     assert (revision.number, revision.revision, revision.state) == (sent.number, 2, DRAFT)
     assert (revision.is_primary, revision.total, revision.revised_from_id) == (True, sent.total, sent.id)
     replaced = await read(shop, sent.id)
-    assert (replaced.state, replaced.revised_by_id, replaced.is_primary) == (CANCELLED, revision.id, False)
+    assert (replaced.state, replaced.revised_by_id, replaced.is_primary) == (SUPERSEDED, revision.id, False)
     assert await shop.quotes.ReviseQuote(request) == revision
     assert (await refusal(shop.quotes.ReviseQuote(pb.ReviseQuoteRequest(id=sent.id))))[1] == "QUOTE_REVISED"
 

@@ -12,7 +12,6 @@ from services.quotes.domain.orders import OrderAlreadyCancelled, OrderState, ord
 from services.quotes.domain.quotes import (
     PrimaryQuoteStands,
     Quote,
-    QuoteCancelled,
     QuoteEmpty,
     QuoteEnded,
     QuoteNotDraft,
@@ -21,6 +20,7 @@ from services.quotes.domain.quotes import (
     QuoteOutOfDate,
     QuoteRevised,
     QuoteState,
+    QuoteSuperseded,
     QuoteUpdated,
 )
 
@@ -162,8 +162,8 @@ def test_a_revision_takes_the_place_of_a_sent_quote() -> None:
     quote = sent()
     quote.make_primary(NOW, None, None)
     revision, event = quote.revise(NOW)
-    assert isinstance(event, QuoteCancelled)
-    assert (quote.state, quote.is_primary, quote.revised_by_id) == (QuoteState.CANCELLED, False, revision.id)
+    assert isinstance(event, QuoteSuperseded)
+    assert (quote.state, quote.is_primary, quote.revised_by_id) == (QuoteState.SUPERSEDED, False, revision.id)
     assert (revision.number, revision.revision, revision.state) == (quote.number, 2, QuoteState.DRAFT)
     assert (revision.lines, revision.total, revision.is_primary) == (quote.lines, quote.total, True)
     assert revision.valid_until is None

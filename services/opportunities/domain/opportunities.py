@@ -282,7 +282,7 @@ class Opportunity(Entity):
         self.primary_quote_id, self.primary_quote_at = proposal.quote_id, primary_at
         self.primary_quote_version = proposal.version
         self.quote_proposal = None
-        if not proposal.line_items:
+        if not proposal.line_items and not proposal.amount.amount:
             return OpportunityUpdated()
         if sets:
             self.amount, self.line_items = proposal.amount, proposal.line_items

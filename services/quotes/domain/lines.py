@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from enum import Enum
 from uuid import UUID
 
 from chassis.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -19,6 +20,14 @@ from services.quotes.domain.products import Product
 
 MAX_AMOUNT = Decimal(10) ** 15
 _EXACT = Context(prec=80)  # 18 digits of quantity times 24 of price times 7 of discount fit
+
+
+class LineKind(Enum):
+    """What a line charges for."""
+
+    ITEM = "item"
+    FREIGHT = "freight"
+    SURCHARGE = "surcharge"
 
 
 class QuantityMissing(InvalidArgument):
@@ -66,29 +75,86 @@ class PriceNotFound(FailedPrecondition):
         )
 
 
+class DescriptionMissing(InvalidArgument):
+    """A line without a product does not say what it is."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            "A line without a product needs a description.", field=f"quote.lines[{index}].description"
+        )
+
+
+class LineDiscountTwice(InvalidArgument):
+    """A line's discount is a percentage or an amount."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            "Give the discount in percent or as an amount, not both.",
+            field=f"quote.lines[{index}].discount_value",
+        )
+
+
+class LineDiscountTooLarge(InvalidArgument):
+    """A line's discount takes off more than it costs, or less than nothing."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            "The discount must be zero or more, and not more than the line costs.",
+            field=f"quote.lines[{index}].discount_value",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class LineDraft:
     """A line as somebody asks for it: what is None is filled in."""
 
-    product_id: UUID
+    product_id: UUID | None
     quantity: Decimal
     unit_price: Money | None = None
     description: str = ""
     discount_percent: Decimal = Decimal(0)
     id: UUID | None = None
+    kind: LineKind = LineKind.ITEM
+    is_optional: bool = False
+    alternative_group: str = ""
+    is_chosen: bool = False
+    discount_value: Money | None = None
+    tax_class: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
-    """One product in a quote, in the quote's currency."""
+    """One product, one-off item, freight or surcharge in a quote, in the quote's currency.
+
+    `promotion`, `discount_share` and `tax` are what promotions take off, its share of the discount of the
+    whole, and what is due on it: amounts in whole minor units.
+    """
 
     id: UUID
-    product_id: UUID
+    product_id: UUID | None
     description: str
     quantity: Decimal
     unit_price: Money
     list_price: Money | None
     discount_percent: Decimal
+    kind: LineKind = LineKind.ITEM
+    is_price_manual: bool = False
+    is_optional: bool = False
+    alternative_group: str = ""
+    is_chosen: bool = False
+    discount_value: Money | None = None
+    tax_class: str = ""
+    unit: str = ""
+    promotion: Decimal = Decimal(0)
+    discount_share: Decimal = Decimal(0)
+    tax_rate: Decimal | None = None
+    tax: Decimal = Decimal(0)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is part of the sums: options and alternatives are where they are chosen."""
+        return self.is_chosen or not (self.is_optional or self.alternative_group)
 
     @property
     def subtotal(self) -> Money:
@@ -96,26 +162,43 @@ class QuoteLine:
         return _rounded(_EXACT.multiply(self.unit_price.amount, self.quantity), self.unit_price.currency)
 
     @property
-    def total(self) -> Money:
-        """After discount."""
-        full = _EXACT.multiply(self.unit_price.amount, self.quantity)
+    def total_before_share(self) -> Decimal:
+        """After promotions and after the line's own discount."""
+        currency = self.unit_price.currency
+        if self.promotion:
+            full = self.subtotal.amount - self.promotion
+        else:
+            full = _EXACT.multiply(self.unit_price.amount, self.quantity)
         share = _EXACT.subtract(Decimal(100), self.discount_percent).scaleb(-2, _EXACT)
-        return _rounded(_EXACT.multiply(full, share), self.unit_price.currency)
+        net = _rounded(_EXACT.multiply(full, share), currency).amount
+        return net if self.discount_value is None else net - self.discount_value.amount
+
+    @property
+    def total(self) -> Money:
+        """After all discounts, before tax unless prices include it."""
+        return Money(self.total_before_share - self.discount_share, self.unit_price.currency)
 
     @property
     def discount_amount(self) -> Money:
-        """What the discount takes off."""
+        """What all discounts take off."""
         return self.subtotal - self.total
 
     def as_draft(self) -> LineDraft:
-        """The same line, to be priced again."""
+        """The same line, to be priced again: a price that was not given by hand is looked up again."""
         return LineDraft(
             id=self.id,
             product_id=self.product_id,
             description=self.description,
             quantity=self.quantity,
-            unit_price=self.unit_price,
+            unit_price=self.unit_price if self.is_price_manual else None,
             discount_percent=self.discount_percent,
+            kind=self.kind,
+            is_optional=self.is_optional,
+            alternative_group=self.alternative_group,
+            is_chosen=self.is_chosen,
+            discount_value=self.discount_value,
+            tax_class=self.tax_class,
+            unit=self.unit,
         )
 
 
@@ -133,11 +216,13 @@ def price(
     """The lines of a quote as asked for, with what was left out filled in.
 
     `standing` are the lines that it has: one that keeps its product keeps its id, and may keep a
-    product that is no longer sold.
+    product that is no longer sold. A price that is asked for and is the list price, or the one that the
+    line had from there, follows the list price; any other is given by hand.
 
     Raises:
         ProductNotFound, ProductNotActive, PriceNotFound, NegativePrice, CurrenciesDiffer,
-        QuantityMissing, AmountTooLarge, LineRepeated: naming the line.
+        QuantityMissing, AmountTooLarge, LineRepeated, DescriptionMissing, LineDiscountTwice,
+        LineDiscountTooLarge: naming the line.
     """
     kept = {line.id: line for line in standing}
     lines: list[QuoteLine] = []
@@ -152,44 +237,98 @@ def price(
             raise LineRepeated(index)
         seen.add(identity)
         former = kept.get(identity)
-        is_new = former is None or former.product_id != draft.product_id
-        lines.append(_line(index, draft, identity, is_new, currency, products, list_prices))
+        if former is not None and former.product_id != draft.product_id:
+            former = None
+        if draft.product_id is None:
+            lines.append(_one_off(index, draft, identity, currency))
+            continue
+        product = products.get(draft.product_id)
+        if product is None:
+            raise ProductNotFound(index)
+        if former is None and not product.can_be_quoted:
+            raise ProductNotActive(index, product)
+        list_price = list_prices.get(draft.product_id)
+        lines.append(_of_product(index, draft, identity, former, currency, product, list_price))
     return tuple(lines)
+
+
+def must_not_be_negative(lines: Sequence[QuoteLine]) -> None:
+    """Raises LineDiscountTooLarge where a discount given by hand is more than promotions leave."""
+    for index, line in enumerate(lines):
+        if line.total_before_share < 0:
+            raise LineDiscountTooLarge(index)
+
+
+def _of_product(
+    index: int,
+    draft: LineDraft,
+    identity: UUID,
+    former: QuoteLine | None,
+    currency: str,
+    product: Product,
+    list_price: Money | None,
+) -> QuoteLine:
+    asked = draft.unit_price
+    if asked is not None and former is not None and not former.is_price_manual:
+        asked = None if asked == former.unit_price and list_price is not None else asked
+    unit_price = asked if asked is not None else list_price
+    if unit_price is None:
+        raise PriceNotFound(index, currency)
+    is_manual = asked is not None and asked != list_price
+    return _line(
+        index, draft, identity, currency, draft.description or product.name, unit_price, list_price, is_manual
+    )
+
+
+def _one_off(index: int, draft: LineDraft, identity: UUID, currency: str) -> QuoteLine:
+    if not draft.description:
+        raise DescriptionMissing(index)
+    if draft.unit_price is None:
+        raise PriceNotFound(index, currency)
+    return _line(index, draft, identity, currency, draft.description, draft.unit_price, None, True)
 
 
 def _line(
     index: int,
     draft: LineDraft,
     identity: UUID,
-    is_new: bool,
     currency: str,
-    products: Mapping[UUID, Product],
-    list_prices: Mapping[UUID, Money],
+    description: str,
+    unit_price: Money,
+    list_price: Money | None,
+    is_manual: bool,
 ) -> QuoteLine:
-    product = products.get(draft.product_id)
-    if product is None:
-        raise ProductNotFound(index)
-    if is_new and not product.can_be_quoted:
-        raise ProductNotActive(index, product)
-    list_price = list_prices.get(draft.product_id)
-    unit_price = draft.unit_price if draft.unit_price is not None else list_price
-    if unit_price is None:
-        raise PriceNotFound(index, currency)
-    if unit_price.currency != currency:
-        raise CurrenciesDiffer(unit_price.currency, currency, field=f"quote.lines[{index}].unit_price")
+    for field, amount in (("unit_price", unit_price), ("discount_value", draft.discount_value)):
+        if amount is not None and amount.currency != currency:
+            raise CurrenciesDiffer(amount.currency, currency, field=f"quote.lines[{index}].{field}")
     if unit_price.amount < 0:
         raise NegativePrice(f"quote.lines[{index}].unit_price")
     if draft.quantity <= 0:
         raise QuantityMissing(index)
+    discount = draft.discount_value
+    if discount is not None and not discount.amount:
+        discount = None
+    if discount is not None and draft.discount_percent:
+        raise LineDiscountTwice(index)
     line = QuoteLine(
         id=identity,
         product_id=draft.product_id,
-        description=draft.description or product.name,
+        description=description,
         quantity=draft.quantity,
         unit_price=unit_price,
         list_price=list_price,
         discount_percent=draft.discount_percent,
+        kind=draft.kind,
+        is_price_manual=is_manual,
+        is_optional=draft.is_optional,
+        alternative_group=draft.alternative_group,
+        is_chosen=draft.is_chosen and bool(draft.is_optional or draft.alternative_group),
+        discount_value=discount.rounded() if discount is not None else None,
+        tax_class=draft.tax_class,
+        unit=draft.unit,
     )
     if line.subtotal.amount >= MAX_AMOUNT:
         raise AmountTooLarge(f"quote.lines[{index}].quantity")
+    if discount is not None and not 0 <= discount.amount <= line.subtotal.amount:
+        raise LineDiscountTooLarge(index)
     return line

@@ -1,10 +1,11 @@
-"""Quotes: written as drafts, sent, then accepted, rejected, withdrawn or expired. From sending on the
-content stands; a change is a new revision."""
+"""Quotes: written as drafts, approved where that is needed, sent, viewed, then accepted, rejected,
+withdrawn, superseded or expired. From submission on the content stands; what the customer has is changed
+by a new revision only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -15,7 +16,11 @@ from chassis.entity import Entity, Event
 from chassis.errors import FailedPrecondition, InvalidArgument
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
-from services.quotes.domain.lines import MAX_AMOUNT, AmountTooLarge, QuoteLine
+from services.quotes.domain.choices import must_be_chosen, must_be_chosen_once
+from services.quotes.domain.discounts import spread_discount
+from services.quotes.domain.lines import MAX_AMOUNT, AmountTooLarge, QuoteLine, must_not_be_negative
+from services.quotes.domain.payments import Instalment, scheduled
+from services.quotes.domain.taxation import UNTAXED, TaxAmount, Taxation, taxed
 
 VALIDITY = timedelta(days=30)
 """How long a quote stands that does not say."""
@@ -31,6 +36,19 @@ class QuoteState(Enum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    IN_APPROVAL = "in_approval"
+    APPROVED = "approved"
+    VIEWED = "viewed"
+    SUPERSEDED = "superseded"
+
+
+WITH_CUSTOMER = frozenset({QuoteState.SENT, QuoteState.VIEWED})
+"""The customer has it and has not decided: everything in it is firm."""
+IN_PREPARATION = frozenset({QuoteState.DRAFT, QuoteState.IN_APPROVAL, QuoteState.APPROVED})
+"""The customer has not had it."""
+OPEN = WITH_CUSTOMER | IN_PREPARATION
+GIVEN_UP = frozenset({QuoteState.REJECTED, QuoteState.EXPIRED, QuoteState.CANCELLED, QuoteState.SUPERSEDED})
+"""Nothing comes of it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +62,28 @@ class QuoteUpdated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class QuoteSubmitted(Event):
+    """A draft was handed in for approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteApproved(Event):
+    """Everybody who had to has approved a quote, or nobody had to."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRecalled(Event):
+    """A quote went back from approval to be a draft."""
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteSent(Event):
     """A quote was sent to the customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteViewed(Event):
+    """A customer opened a quote for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +103,12 @@ class QuoteExpired(Event):
 
 @dataclass(frozen=True, slots=True)
 class QuoteCancelled(Event):
-    """A quote was withdrawn, or replaced by a revision."""
+    """A quote was withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteSuperseded(Event):
+    """A quote that the customer had was replaced by its next revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +135,20 @@ class QuoteNotDraft(FailedPrecondition):
         )
 
 
+class QuoteNotInApproval(FailedPrecondition):
+    """Only what was submitted can be approved or recalled."""
+
+    def __init__(self, quote: Quote) -> None:
+        super().__init__(f"Quote {quote.number} is {quote.state.value}: it is not in approval.")
+
+
+class QuoteAwaitsApproval(FailedPrecondition):
+    """What is in approval is not sent before it is approved."""
+
+    def __init__(self, quote: Quote) -> None:
+        super().__init__(f"Quote {quote.number} is in approval and has not been approved yet.")
+
+
 class QuoteNotSent(FailedPrecondition):
     """Only a quote that the customer has can be accepted or rejected."""
 
@@ -100,7 +157,7 @@ class QuoteNotSent(FailedPrecondition):
 
 
 class QuoteEnded(FailedPrecondition):
-    """The quote is accepted, rejected, expired or cancelled."""
+    """The quote is accepted, rejected, expired, cancelled or superseded."""
 
     def __init__(self, quote: Quote) -> None:
         super().__init__(f"Quote {quote.number} is {quote.state.value} already.")
@@ -121,7 +178,7 @@ class QuoteEmpty(FailedPrecondition):
 
 
 class QuoteNotRevisable(FailedPrecondition):
-    """A draft is changed, and what was accepted stands."""
+    """What the customer has not had is changed, and what was accepted stands."""
 
     def __init__(self, quote: Quote) -> None:
         super().__init__(f"Quote {quote.number} is {quote.state.value} and cannot be revised.")
@@ -152,7 +209,7 @@ class CurrencyUnknown(InvalidArgument):
 
 @dataclass(slots=True, kw_only=True)
 class Quote(Entity):
-    """What a customer is offered. Subtotal and total are kept as they follow from the lines."""
+    """What a customer is offered. All sums are kept as they follow from the lines."""
 
     number: str
     revision: int = 1
@@ -181,48 +238,163 @@ class Quote(Entity):
     end_reason: str = ""
     revised_from_id: UUID | None = None
     revised_by_id: UUID | None = None
+    cloned_from_id: UUID | None = None
+    discount_percent: Decimal = Decimal(0)
+    discount_value: Decimal = Decimal(0)
+    tax_region: str = ""
+    prices_include_tax: bool = False
+    tax_total: Decimal = Decimal(0)
+    payable_total: Decimal = Decimal(0)
+    taxes: tuple[TaxAmount, ...] = ()
+    is_tax_exempt: bool = False
+    payment_days: int = 0
+    payment_schedule: tuple[Instalment, ...] = ()
+    priced_on: date | None = None
+    exchange_rate: Decimal | None = None
+    exchange_currency: str = ""
+    exchange_date: date | None = None
+    submitted_at: datetime | None = None
+    approved_at: datetime | None = None
+    viewed_at: datetime | None = None
 
-    def create(self, lines: tuple[QuoteLine, ...]) -> QuoteCreated:
+    def create(self, lines: tuple[QuoteLine, ...], taxation: Taxation = UNTAXED) -> QuoteCreated:
         """Makes the draft with its lines.
 
         Raises:
             AmountTooLarge, CurrenciesDiffer: the lines cannot be added up.
+            DiscountTwice, DiscountTooLarge: the discount of the whole makes no sense.
+            AlternativeChosenTwice: more than one line of a group of alternatives is chosen.
+            InstalmentsIncomplete: the instalments are not 100 percent.
         """
-        self._offer(lines)
+        self._offer(lines, taxation)
         return QuoteCreated()
 
-    def change(self, values: Mapping[str, Any], lines: tuple[QuoteLine, ...] | None = None) -> QuoteUpdated:
+    def change(
+        self,
+        values: Mapping[str, Any],
+        lines: tuple[QuoteLine, ...] | None = None,
+        taxation: Taxation = UNTAXED,
+    ) -> QuoteUpdated:
         """Sets the fields that `values` names, and the lines where they are given.
 
         Raises:
             QuoteNotDraft: its content stands.
-            AmountTooLarge, CurrenciesDiffer: the lines cannot be added up.
+            AmountTooLarge, CurrenciesDiffer and others as `create`: the lines cannot be added up.
         """
         self.must_be_draft()
         for field, value in values.items():
             setattr(self, field, value)
-        self._offer(self.lines if lines is None else lines)
+        self._offer(self.lines if lines is None else lines, taxation)
         return QuoteUpdated()
+
+    def describe(self, values: Mapping[str, Any]) -> QuoteUpdated:
+        """Sets fields that no price depends on.
+
+        Raises:
+            QuoteNotDraft: its content stands.
+        """
+        self.must_be_draft()
+        for field, value in values.items():
+            setattr(self, field, value)
+        return QuoteUpdated()
+
+    def as_if(self, values: Mapping[str, Any]) -> Quote:
+        """A copy with other values: what it is to be, while that is being priced."""
+        return replace(self, **values)
 
     def must_be_draft(self) -> None:
         """Raises QuoteNotDraft where it is none."""
         if self.state is not QuoteState.DRAFT:
             raise QuoteNotDraft(self)
 
-    def send(self, at: datetime) -> QuoteSent:
-        """Gives it to the customer.
+    def must_be_with_customer(self) -> None:
+        """Raises QuoteNotSent where there is nothing for the customer to decide on."""
+        if self.state not in WITH_CUSTOMER:
+            raise QuoteNotSent(self)
+
+    def must_be_ready(self, at: datetime) -> None:
+        """Raises a refusal where it could not be sent even if nobody had to approve it.
 
         Raises:
-            QuoteNotDraft, QuoteEmpty: there is nothing to send.
+            QuoteEmpty: there is nothing in it.
+            AlternativeOpen: a group of alternatives has no line chosen.
             QuoteOutOfDate: it would have expired before.
         """
-        self.must_be_draft()
-        if not self.lines:
+        if not any(line.counts for line in self.lines):
             raise QuoteEmpty(self)
-        self.valid_until = self.valid_until or (at + VALIDITY).date()
+        must_be_chosen(self.lines)
         self._must_be_valid(at)
+
+    def submit(self, at: datetime) -> QuoteSubmitted:
+        """Hands it in for approval; its content stands from now on.
+
+        Raises:
+            QuoteNotDraft: it was handed in or sent before.
+            QuoteEmpty, AlternativeOpen, QuoteOutOfDate: it could not be sent.
+        """
+        self.must_be_draft()
+        self.must_be_ready(at)
+        self.state, self.submitted_at, self.approved_at = QuoteState.IN_APPROVAL, at, None
+        return QuoteSubmitted()
+
+    def approve(self, at: datetime) -> QuoteApproved:
+        """Everybody who has to has approved it: it can be sent.
+
+        Raises:
+            QuoteNotInApproval: nobody has handed it in.
+        """
+        if self.state is not QuoteState.IN_APPROVAL:
+            raise QuoteNotInApproval(self)
+        self.state, self.approved_at = QuoteState.APPROVED, at
+        return QuoteApproved()
+
+    def recall(self) -> QuoteRecalled:
+        """Takes it back from approval, or sends it back: it is a draft again, and can be changed.
+
+        Raises:
+            QuoteNotInApproval: it is not in approval, nor approved and unsent.
+        """
+        if self.state not in (QuoteState.IN_APPROVAL, QuoteState.APPROVED):
+            raise QuoteNotInApproval(self)
+        self.state, self.submitted_at, self.approved_at = QuoteState.DRAFT, None, None
+        return QuoteRecalled()
+
+    def send(self, at: datetime) -> QuoteSent:
+        """Gives it to the customer: from now on everything in it is firm until it expires.
+
+        Raises:
+            QuoteAwaitsApproval: it is in approval.
+            QuoteNotDraft, QuoteEmpty: there is nothing to send.
+            AlternativeOpen: a group of alternatives has no line chosen.
+            QuoteOutOfDate: it would have expired before.
+        """
+        self.must_be_unsent()
+        self.valid_until = self.valid_until or (at + VALIDITY).date()
+        self.must_be_ready(at)
         self.state, self.sent_at = QuoteState.SENT, at
         return QuoteSent()
+
+    def must_be_unsent(self) -> None:
+        """Raises a refusal where it is not a draft, nor approved."""
+        if self.state is QuoteState.IN_APPROVAL:
+            raise QuoteAwaitsApproval(self)
+        if self.state is not QuoteState.APPROVED:
+            self.must_be_draft()
+
+    def freeze_exchange_rate(self, rate: Decimal, currency: str, day: date) -> None:
+        """What one unit of its currency is worth in the tenant's own, from sending on whatever comes."""
+        self.exchange_rate, self.exchange_currency, self.exchange_date = rate, currency, day
+
+    def view(self, at: datetime) -> QuoteViewed:
+        """The customer has opened it. The first time counts.
+
+        Raises:
+            QuoteNotSent: there is nothing for the customer to see.
+        """
+        self.must_be_with_customer()
+        if self.state is QuoteState.SENT:
+            self.state, self.viewed_at = QuoteState.VIEWED, at
+        return QuoteViewed()
 
     def accept(
         self, at: datetime, order_id: UUID, accepted_by: str, purchase_order_number: str
@@ -233,7 +405,7 @@ class Quote(Entity):
             QuoteNotSent: there is nothing to accept.
             QuoteOutOfDate: its validity has passed, whether or not it was marked expired yet.
         """
-        self._must_be_sent()
+        self.must_be_with_customer()
         self._must_be_valid(at)
         self.state, self.accepted_at, self.order_id = QuoteState.ACCEPTED, at, order_id
         self.accepted_by, self.purchase_order_number = accepted_by, purchase_order_number
@@ -245,13 +417,13 @@ class Quote(Entity):
         Raises:
             QuoteNotSent: there is nothing to reject.
         """
-        self._must_be_sent()
+        self.must_be_with_customer()
         self._end(QuoteState.REJECTED, at, reason)
         return QuoteRejected()
 
     def expire(self, at: datetime) -> QuoteExpired | None:
         """Its validity has passed; None where it has not, or where it was decided on before."""
-        if self.state is not QuoteState.SENT or not self._is_past(at):
+        if self.state not in WITH_CUSTOMER or not self._is_past(at):
             return None
         self._end(QuoteState.EXPIRED, at, "")
         return QuoteExpired()
@@ -262,7 +434,7 @@ class Quote(Entity):
         Raises:
             QuoteEnded: there is nothing to withdraw.
         """
-        if self.state not in (QuoteState.DRAFT, QuoteState.SENT):
+        if self.state not in OPEN:
             raise QuoteEnded(self)
         self._end(QuoteState.CANCELLED, at, reason)
         return QuoteCancelled()
@@ -274,10 +446,10 @@ class Quote(Entity):
         any quote of the opportunity last became primary: this one becomes so later, by whatever clock.
 
         Raises:
-            QuoteEnded: it is rejected, expired or cancelled.
+            QuoteEnded: it is rejected, expired, cancelled or superseded.
             PrimaryQuoteStands: the former has been accepted.
         """
-        if self.state in (QuoteState.REJECTED, QuoteState.EXPIRED, QuoteState.CANCELLED):
+        if self.state in GIVEN_UP:
             raise QuoteEnded(self)
         if former is not None and former.id != self.id and former.state is QuoteState.ACCEPTED:
             raise PrimaryQuoteStands(former)
@@ -302,14 +474,14 @@ class Quote(Entity):
         self.is_primary = False
         return QuoteDeleted()
 
-    def revise(self, at: datetime) -> tuple[Quote, QuoteCancelled | QuoteUpdated]:
+    def revise(self, at: datetime) -> tuple[Quote, QuoteSuperseded | QuoteUpdated]:
         """The next revision, a draft of the same content, and what becomes of this one by it.
 
         Raises:
-            QuoteNotRevisable: it is a draft, or accepted.
+            QuoteNotRevisable: the customer has not had it, or has accepted it.
             QuoteRevised: it has a next revision.
         """
-        if self.state in (QuoteState.DRAFT, QuoteState.ACCEPTED):
+        if self.state in IN_PREPARATION or self.state is QuoteState.ACCEPTED:
             raise QuoteNotRevisable(self)
         if self.revised_by_id is not None:
             raise QuoteRevised(self)
@@ -318,22 +490,64 @@ class Quote(Entity):
             number=self.number,
             revision=self.revision + 1,
             revised_from_id=self.id,
+            is_primary=self.is_primary,
             primary_at=max(at, self.primary_at + _TICK) if self.is_primary and self.primary_at else None,
+            opportunity_id=self.opportunity_id,
             **{name: getattr(self, name) for name in _CONTENT},
         )
-        event = self.cancel(at, "Revised.") if self.state is QuoteState.SENT else QuoteUpdated()
+        event: QuoteSuperseded | QuoteUpdated = QuoteUpdated()
+        if self.state in WITH_CUSTOMER:
+            self._end(QuoteState.SUPERSEDED, at, "Revised.")
+            event = QuoteSuperseded()
         self.revised_by_id, self.is_primary = revision.id, False
         return revision, event
 
-    def _offer(self, lines: tuple[QuoteLine, ...]) -> None:
+    def clone(self, number: str, day: date, opportunity_id: UUID | None = None) -> tuple[Quote, QuoteCreated]:
+        """A draft of its own with the same content and lines of its own, whatever this one's state; to be
+        priced as of `day`."""
+        content = {name: getattr(self, name) for name in _CONTENT} | {"priced_on": day}
+        content["lines"] = tuple(replace(line, id=new_id()) for line in self.lines)
+        clone = Quote(
+            id=new_id(),
+            number=number,
+            cloned_from_id=self.id,
+            opportunity_id=opportunity_id or self.opportunity_id,
+            **content,
+        )
+        return clone, QuoteCreated()
+
+    def content_as(self, lines: tuple[QuoteLine, ...], taxation: Taxation) -> Quote:
+        """A copy that offers these lines: what this one would be if it were priced again."""
+        copy = replace(self)
+        copy._offer(lines, taxation)  # of the same class
+        return copy
+
+    def take_over(self, priced: Quote) -> None:
+        """Offers what `priced`, made by `content_as`, offers."""
+        for name in _PRICED:
+            setattr(self, name, getattr(priced, name))
+
+    def differs_in_price(self, priced: Quote) -> bool:
+        """Whether a copy made by `content_as` offers anything else."""
+        return any(getattr(self, name) != getattr(priced, name) for name in _PRICED)
+
+    def _offer(self, lines: tuple[QuoteLine, ...], taxation: Taxation) -> None:
         for index, line in enumerate(lines):
             if line.unit_price.currency != self.currency:
                 raise CurrenciesDiffer(
                     line.unit_price.currency, self.currency, field=f"quote.lines[{index}].unit_price"
                 )
-        self.lines = lines
-        self.subtotal = total((line.subtotal for line in lines), self.currency).amount
-        self.total = total((line.total for line in lines), self.currency).amount
+        must_be_chosen_once(lines)
+        must_not_be_negative(lines)
+        lines = spread_discount(lines, self.discount_percent, self.discount_value, self.currency)
+        self.lines = taxed(lines, taxation)
+        counted = [line for line in self.lines if line.counts]
+        self.subtotal = total((line.subtotal for line in counted), self.currency).amount
+        self.total = total((line.total for line in counted), self.currency).amount
+        self.taxes, self.is_tax_exempt = taxation.taxes, taxation.is_exempt
+        self.tax_total = sum((line.tax for line in counted), Decimal(0))
+        self.payable_total = self.total if self.prices_include_tax else self.total + self.tax_total
+        self.payment_schedule = scheduled(self.payment_schedule, self.payable_total, self.currency)
         if self.subtotal >= MAX_AMOUNT:
             raise AmountTooLarge("quote.lines")
 
@@ -346,10 +560,6 @@ class Quote(Entity):
         """An amount in the quote's currency."""
         return Money(amount, self.currency)
 
-    def _must_be_sent(self) -> None:
-        if self.state is not QuoteState.SENT:
-            raise QuoteNotSent(self)
-
     def _must_be_valid(self, at: datetime) -> None:
         if self._is_past(at):
             raise QuoteOutOfDate(self)
@@ -361,8 +571,14 @@ class Quote(Entity):
         self.state, self.ended_at, self.end_reason = state, at, reason
 
 
-# What a revision takes over: all but where the quote stood, and until when.
+# What pricing a quote again may change.
+_PRICED = (
+    *("lines", "subtotal", "total", "taxes", "is_tax_exempt", "tax_total", "payable_total"),
+    "payment_schedule",
+)
+# What a revision or a clone takes over: all but where the quote stood, and until when.
 _CONTENT = (
-    *("name", "opportunity_id", "account_id", "contact_id", "owner_id", "currency", "price_book_id"),
-    *("lines", "subtotal", "total", "is_primary", "terms", "description"),
+    *("name", "account_id", "contact_id", "owner_id", "currency", "price_book_id", "terms", "description"),
+    *("discount_percent", "discount_value", "tax_region", "prices_include_tax", "payment_days", "priced_on"),
+    *_PRICED,
 )

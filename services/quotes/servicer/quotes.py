@@ -1,38 +1,37 @@
 """The quotes' RPCs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sfa.quotes.v1 import quotes_pb2 as pb
 
-from chassis import due, sight
+from chassis import sight
 from chassis.call import Call
 from chassis.convert import datetime_of, fields_to_change, uuid_of
 from chassis.ids import new_id
-from services.quotes.domain.lines import LineDraft, QuoteLine, price
-from services.quotes.domain.orders import order_by_accepting
+from chassis.money import CurrenciesDiffer, Money
+from services.quotes import life
+from services.quotes.domain.discounts import DiscountNegative
+from services.quotes.domain.lines import LineDraft
 from services.quotes.domain.products import FieldRequired
-from services.quotes.domain.quotes import CurrencyUnknown, Quote, QuoteMadePrimary, QuoteUndeleted
-from services.quotes.expiry import EXPIRY, expires_at
+from services.quotes.domain.quotes import CurrencyUnknown, Quote, QuoteUndeleted
 from services.quotes.opportunities import Opportunities
-from services.quotes.store import (
-    ASIDE,
-    OrderStore,
-    PriceBookStore,
-    PriceStore,
-    ProductStore,
-    QuoteStore,
-    next_number,
-)
+from services.quotes.quote_pricing import Priced, QuotePricing
+from services.quotes.store import ExplanationStore, PriceBookStore, QuoteStore, next_number
+from services.quotes.wire import differences
+from services.quotes.wire import explanations as explanation_wire
 from services.quotes.wire import quotes as wire
 
 
 class QuoteServicer:
     """The quotes."""
 
-    def __init__(self, opportunities: Opportunities) -> None:
+    def __init__(self, opportunities: Opportunities, pricing: QuotePricing) -> None:
         self.opportunities = opportunities
+        self.pricing = pricing
 
     async def CreateQuote(self, request: pb.CreateQuoteRequest, call: Call) -> pb.Quote:
         asked = request.quote
@@ -51,21 +50,29 @@ class QuoteServicer:
             raise CurrencyUnknown
         book = await PriceBookStore(call).named(fields.pop("price_book_id", None), "quote.price_book_id")
         day = (effective_at or call.now).date()
-        lines = await _priced(call, drafts, currency, book.id, day)
         quote = Quote(
             id=uuid_of(asked.id) or new_id(),
-            number=await next_number(call, "quote", "Q"),
+            number="",
             opportunity_id=UUID(deal.id),
             owner_id=owner,
             currency=currency,
             price_book_id=book.id,
-            **{"name": deal.name, "account_id": uuid_of(deal.account_id), **fields},
+            priced_on=day,
+            **{
+                "name": deal.name,
+                "account_id": uuid_of(deal.account_id),
+                **await self.pricing.defaults(call),
+                **_with_discount(fields, currency),
+            },
         )
-        created = quote.create(lines)
+        priced = await self.pricing.price(call, quote, drafts, day)
+        created = quote.create(priced.lines, priced.taxation)
+        quote.number = await next_number(call, "quote", "Q")
         store = QuoteStore(call)
         if asked.is_primary:
-            await _make_primary(store, quote, effective_at or call.now)
+            await life.make_primary(store, quote, effective_at or call.now)
         await store.add(quote, created, effective_at)
+        await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
         return wire.quote_to_proto(quote)
 
     async def GetQuote(self, request: pb.GetQuoteRequest, call: Call) -> pb.Quote:
@@ -94,7 +101,6 @@ class QuoteServicer:
         store = QuoteStore(call)
         fields = fields_to_change(request.quote, request.update_mask, wire.FIELDS)
         effective_at = call.effective_at(request.effective_time)
-        drafts = fields.pop("lines", None)
         for name in ("owner_id", "currency"):
             if name in fields and not fields[name]:
                 raise FieldRequired("quote", name)
@@ -105,16 +111,20 @@ class QuoteServicer:
         if "price_book_id" in fields:
             book = await PriceBookStore(call).named(fields["price_book_id"], "quote.price_book_id")
             fields["price_book_id"] = book.id
-            drafts = [line.as_draft() for line in quote.lines] if drafts is None else drafts
-        lines = None
-        if drafts is not None:
-            currency, book_id = (
-                fields.get("currency", quote.currency),
-                fields.get("price_book_id", quote.price_book_id),
-            )
-            day = (effective_at or call.now).date()
-            lines = await _priced(call, drafts, currency, book_id, day, quote.lines)
-        await store.save(quote, quote.change(fields, lines), effective_at)
+        drafts = fields.pop("lines", None)
+        fields = _with_discount(fields, fields.get("currency", quote.currency))
+        if drafts is None and _REPRICING.isdisjoint(fields):
+            await store.save(quote, quote.describe(fields), effective_at)
+            return wire.quote_to_proto(quote)
+        day = (effective_at or call.now).date()
+        await self._reprice(call, store, quote, fields, drafts, day, effective_at)
+        return wire.quote_to_proto(quote)
+
+    async def RepriceQuote(self, request: pb.RepriceQuoteRequest, call: Call) -> pb.Quote:
+        store = QuoteStore(call)
+        quote = await store.get(request.id, request.etag)
+        quote.must_be_draft()
+        await self._reprice(call, store, quote, {}, None, call.now.date(), None)
         return wire.quote_to_proto(quote)
 
     async def DeleteQuote(self, request: pb.DeleteQuoteRequest, call: Call) -> pb.Quote:
@@ -130,57 +140,94 @@ class QuoteServicer:
         await store.save(quote, QuoteUndeleted())
         return wire.quote_to_proto(quote)
 
+    async def SubmitQuote(self, request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
+        store = QuoteStore(call)
+        quote = await store.get(request.id, request.etag)
+        await life.submit(call, store, quote)
+        return wire.quote_to_proto(quote)
+
+    async def RecallQuote(self, request: pb.RecallQuoteRequest, call: Call) -> pb.Quote:
+        store = QuoteStore(call)
+        quote = await store.get(request.id, request.etag)
+        await life.recall(call, store, quote)
+        return wire.quote_to_proto(quote)
+
     async def SendQuote(self, request: pb.SendQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         effective_at = call.effective_at(request.effective_time)
         quote = await store.get(request.id, request.etag)
-        await store.save(quote, quote.send(effective_at or call.now), effective_at)
-        await due.schedule(call, EXPIRY, str(quote.id), expires_at(quote))
+        quote.must_be_unsent()
+        priced = await self._priced_again(call, quote, request.confirm, (effective_at or call.now).date())
+        await life.send(call, store, quote, effective_at)
+        if priced is not None:
+            await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
+        return wire.quote_to_proto(quote)
+
+    async def ViewQuote(self, request: pb.ViewQuoteRequest, call: Call) -> pb.Quote:
+        store = QuoteStore(call)
+        effective_at = call.effective_at(request.effective_time)
+        quote = await store.get(request.id, request.etag)
+        await store.save(quote, quote.view(effective_at or call.now), effective_at)
         return wire.quote_to_proto(quote)
 
     async def AcceptQuote(self, request: pb.AcceptQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         effective_at = call.effective_at(request.effective_time)
-        at = effective_at or call.now
         quote = await store.get(request.id, request.etag)
-        number = await next_number(call, "order", "O")
-        accepted, order, placed = order_by_accepting(
-            quote, number, at, request.accepted_by, request.purchase_order_number
+        await life.accept(
+            call, store, quote, request.accepted_by, request.purchase_order_number, effective_at
         )
-        if not quote.is_primary and not await store.has_accepted_primary(quote.opportunity_id):
-            await _make_primary(store, quote, at)
-        await store.save(quote, accepted, effective_at)
-        await OrderStore(call).add(order, placed, effective_at)
         return wire.quote_to_proto(quote)
 
     async def RejectQuote(self, request: pb.RejectQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         effective_at = call.effective_at(request.effective_time)
         quote = await store.get(request.id, request.etag)
-        await store.save(quote, quote.reject(effective_at or call.now, request.end_reason), effective_at)
+        await life.reject(call, store, quote, request.end_reason, effective_at)
         return wire.quote_to_proto(quote)
 
     async def CancelQuote(self, request: pb.CancelQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         effective_at = call.effective_at(request.effective_time)
         quote = await store.get(request.id, request.etag)
-        await store.save(quote, quote.cancel(effective_at or call.now, request.end_reason), effective_at)
+        await life.cancel(call, store, quote, request.end_reason, effective_at)
         return wire.quote_to_proto(quote)
 
     async def MakeQuotePrimary(self, request: pb.MakeQuotePrimaryRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         quote = await store.get(request.id, request.etag)
-        await store.save(quote, await _make_primary(store, quote, call.now))
+        await store.save(quote, await life.make_primary(store, quote, call.now))
         return wire.quote_to_proto(quote)
 
     async def ReviseQuote(self, request: pb.ReviseQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         quote = await store.get(request.id, request.etag)
-        revision, event = quote.revise(call.now)
-        store.stage(quote, event, ordinal=ASIDE)
-        await store.flush()  # before the revision, of which there is one primary too
-        await store.add(revision, revision.create(revision.lines))
-        return wire.quote_to_proto(revision)
+        return wire.quote_to_proto(await life.revise(call, store, quote))
+
+    async def CloneQuote(self, request: pb.CloneQuoteRequest, call: Call) -> pb.Quote:
+        store = QuoteStore(call)
+        deal = await self.opportunities.get(request.opportunity_id) if request.opportunity_id else None
+        quote = await store.get(request.id, request.etag)
+        clone, created = quote.clone("", call.now.date(), UUID(deal.id) if deal is not None else None)
+        if deal is not None and deal.account_id:
+            clone.account_id = UUID(deal.account_id)
+        priced = await self.pricing.again(call, clone, call.now.date())
+        clone.take_over(clone.content_as(priced.lines, priced.taxation))
+        clone.number = await next_number(call, "quote", "Q")
+        await store.add(clone, created)
+        await ExplanationStore(call).keep(clone.id, clone.version, priced.explanation)
+        return wire.quote_to_proto(clone)
+
+    async def ExplainQuote(self, request: pb.ExplainQuoteRequest, call: Call) -> pb.ExplainQuoteResponse:
+        quote = await QuoteStore(call).get(request.id, deleted=True)
+        kept = await ExplanationStore(call).of(quote.id)
+        return explanation_wire.explanation_to_proto(quote, kept)
+
+    async def CompareQuotes(self, request: pb.CompareQuotesRequest, call: Call) -> pb.CompareQuotesResponse:
+        store = QuoteStore(call)
+        one = await self._version(store, request.id, request.etag)
+        other = await self._version(store, request.other_id or request.id, request.other_etag)
+        return differences.compare(one, other)
 
     async def ListQuoteVersions(
         self, request: pb.ListQuoteVersionsRequest, call: Call
@@ -190,26 +237,66 @@ class QuoteServicer:
             versions=map(wire.quote_version_to_proto, versions), next_page_token=token
         )
 
+    async def _reprice(
+        self,
+        call: Call,
+        store: QuoteStore,
+        quote: Quote,
+        fields: Mapping[str, Any],
+        drafts: Sequence[LineDraft] | None,
+        day: date,
+        effective_at: datetime | None,
+    ) -> None:
+        wanted = quote.as_if(fields)
+        if drafts is None:
+            drafts = [line.as_draft() for line in quote.lines]
+        priced = await self.pricing.price(call, wanted, drafts, day, quote.lines)
+        if await store.save(
+            quote, quote.change({**fields, "priced_on": day}, priced.lines, priced.taxation), effective_at
+        ):
+            await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
 
-async def _priced(
-    call: Call,
-    drafts: Sequence[LineDraft],
-    currency: str,
-    book_id: UUID,
-    day: date,
-    standing: Sequence[QuoteLine] = (),
-) -> tuple[QuoteLine, ...]:
-    ids = {draft.product_id for draft in drafts}
-    products = await ProductStore(call).get_many(list(ids))
-    list_prices = await PriceStore(call).list_prices(book_id, ids, currency, day)
-    return price(drafts, currency, products, list_prices, standing)
+    async def _priced_again(self, call: Call, quote: Quote, confirm: str, day: date) -> Priced | None:
+        """The quote priced as of now, if that differs and whoever sends it knows; None where it does not.
+
+        Raises:
+            QuoteChanged: it differs, and nobody has confirmed just this.
+            ApprovedQuoteChanged: it differs from what was approved.
+        """
+        priced = await self.pricing.again(call, quote, day)
+        now = quote.content_as(priced.lines, priced.taxation)
+        if not quote.differs_in_price(now):
+            return None
+        differences.must_be_confirmed(quote, now, confirm)
+        quote.take_over(now)
+        quote.priced_on = day
+        return priced
+
+    async def _version(self, store: QuoteStore, id: str, etag: str) -> pb.Quote:
+        quote = await store.get(id, deleted=True)
+        if not etag:
+            return wire.quote_to_proto(quote)
+        resource = await store.at_version(quote.id, etag)
+        assert isinstance(resource, pb.Quote)
+        return resource
 
 
-async def _make_primary(store: QuoteStore, quote: Quote, at: datetime) -> QuoteMadePrimary:
-    """Makes the quote primary; the one that was gives way first, as there can be only one."""
-    former = await store.primary_of(quote.opportunity_id)
-    event = quote.make_primary(at, former, await store.latest_primary(quote.opportunity_id))
-    if former is not None and former.id != quote.id:
-        store.stage(former, former.give_way(), ordinal=ASIDE)
-        await store.flush()
-    return event
+_REPRICING = frozenset(
+    {
+        *("account_id", "owner_id", "currency", "price_book_id", "discount_percent", "discount_value"),
+        *("tax_region", "prices_include_tax", "payment_schedule"),
+    }
+)
+"""The fields whose change has the quote priced again."""
+
+
+def _with_discount(fields: dict[str, Any], currency: str) -> dict[str, Any]:
+    """The fields with the amount off the whole quote as a plain amount of the quote's currency."""
+    if "discount_value" not in fields:
+        return fields
+    value: Money | None = fields["discount_value"]
+    if value is not None and value.currency != currency:
+        raise CurrenciesDiffer(value.currency, currency, field="quote.discount_value")
+    if value is not None and value.amount < 0:
+        raise DiscountNegative
+    return {**fields, "discount_value": value.rounded().amount if value is not None else Decimal(0)}

@@ -1,9 +1,21 @@
 """Every query of this service."""
 
 from services.quotes.store.base import ASIDE, next_number
+from services.quotes.store.currencies import ExchangeRates
+from services.quotes.store.explanations import ExplanationStore
 from services.quotes.store.orders import OrderStore
 from services.quotes.store.prices import PriceBookStore, PriceStore
 from services.quotes.store.products import ProductStore
 from services.quotes.store.quotes import QuoteStore
 
-__all__ = ["ASIDE", "OrderStore", "PriceBookStore", "PriceStore", "ProductStore", "QuoteStore", "next_number"]
+__all__ = [
+    "ASIDE",
+    "ExchangeRates",
+    "ExplanationStore",
+    "OrderStore",
+    "PriceBookStore",
+    "PriceStore",
+    "ProductStore",
+    "QuoteStore",
+    "next_number",
+]

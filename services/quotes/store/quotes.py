@@ -4,8 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
+from google.protobuf.message import Message
 
-from chassis.store import EntityStore
+from chassis import history
+from chassis.schema import changes
+from chassis.store import EntityNotFound, EntityStore
 from services.quotes.domain.quotes import Quote, QuoteState
 from services.quotes.tables.quotes import QUOTE, quotes
 
@@ -35,3 +38,23 @@ class QuoteStore(EntityStore[Quote]):
             sa.select(sa.func.max(quotes.c.primary_at)).where(quotes.c.opportunity_id == opportunity_id)
         )
         return latest
+
+    async def at_version(self, id: UUID, etag: str, field: str = "etag") -> Message:
+        """The resource as a version left it; the caller was seen to see the quote.
+
+        Raises:
+            EntityNotFound: there is no such version.
+        """
+        number = etag.removeprefix("W/").strip('"')
+        row = None
+        if number.isascii() and number.isdigit() and len(number) <= 18:
+            row = await self.tx.fetchrow(
+                sa.select(changes.c.event_type, changes.c.event).where(
+                    changes.c.entity == self.type.name,
+                    changes.c.entity_id == id,
+                    changes.c.version == int(number),
+                )
+            )
+        if row is None:
+            raise EntityNotFound("version", etag, field)
+        return history.resource_of(history.decoded(row["event_type"], row["event"]))

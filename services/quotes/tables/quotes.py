@@ -1,14 +1,19 @@
 """Quotes."""
 
-from sfa.quotes.v1 import events_pb2
-from sqlalchemy import Boolean, Column, Date, Integer, Numeric, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from decimal import Decimal
+from typing import Any
 
-from chassis.columns import enumerated
+from sfa.quotes.v1 import events_pb2
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, Numeric, Table, Text, Uuid, any_, literal
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from chassis.columns import enumerated, listed
 from chassis.fields import Field, FieldType
 from chassis.schema import entity_table, timestamp_column
 from chassis.store import EntityType
-from services.quotes.domain.quotes import Quote, QuoteState
+from services.quotes.domain.payments import Instalment
+from services.quotes.domain.quotes import OPEN, Quote, QuoteState
+from services.quotes.domain.taxation import TaxAmount
 from services.quotes.tables.base import metadata
 from services.quotes.tables.lines import LINES
 from services.quotes.wire import quotes as wire
@@ -43,7 +48,47 @@ quotes = entity_table(
     Column("end_reason", Text),
     Column("revised_from_id", Uuid),
     Column("revised_by_id", Uuid),
+    Column("cloned_from_id", Uuid),
+    Column("discount_percent", Numeric),
+    Column("discount_value", Numeric),
+    Column("tax_region", Text),
+    Column("prices_include_tax", Boolean),
+    Column("tax_total", Numeric),
+    Column("payable_total", Numeric, nullable=False),
+    Column("taxes", JSONB),
+    Column("is_tax_exempt", Boolean),
+    Column("payment_days", Integer),
+    Column("payment_schedule", JSONB),
+    Column("priced_on", Date),
+    Column("exchange_rate", Numeric),
+    Column("exchange_currency", Text),
+    Column("exchange_date", Date),
+    timestamp_column("submitted_at"),
+    timestamp_column("approved_at"),
+    timestamp_column("viewed_at"),
 )
+
+explanations = Table(
+    "quote_explanations",
+    metadata,
+    Column("tenant_id", Uuid),
+    Column("quote_id", Uuid, primary_key=True),
+    Column("version", BigInteger),
+    Column("explanation", JSONB),
+)
+"""How the prices of each quote came about when it was last priced."""
+
+
+def _tax(item: dict[str, Any]) -> TaxAmount:
+    numbers = (Decimal(item[name]) for name in ("percent", "base", "amount"))
+    return TaxAmount(item["name"], *numbers)
+
+
+def _instalment(item: dict[str, Any]) -> Instalment:
+    return Instalment(item["label"], Decimal(item["percent"]), item["days"], Decimal(item["amount"]))
+
+
+_OPEN = [state.value for state in sorted(OPEN, key=lambda state: state.value)]
 
 QUOTE = EntityType(
     name="quote",
@@ -52,9 +97,7 @@ QUOTE = EntityType(
     to_proto=wire.quote_to_proto,
     events=events_pb2,
     owner="owner_id",
-    is_open=lambda table: (
-        (table.c.state == QuoteState.DRAFT.value) | (table.c.state == QuoteState.SENT.value)
-    ),
+    is_open=lambda table: table.c.state == any_(literal(_OPEN, ARRAY(Text))),
     fields={
         "number": Field.of(quotes.c.number, sortable=True),
         "name": Field.of(quotes.c.name, sortable=True),
@@ -71,7 +114,14 @@ QUOTE = EntityType(
         "send_time": Field.of(quotes.c.sent_at),
         "accept_time": Field.of(quotes.c.accepted_at),
         "order_id": Field.of(quotes.c.order_id),
+        "payable_total": Field.of(quotes.c.payable_total, currency=quotes.c.currency, sortable=True),
+        "cloned_from_id": Field.of(quotes.c.cloned_from_id),
     },
     searched=("number", "name"),
-    codecs={"state": enumerated(QuoteState), "lines": LINES},
+    codecs={
+        "state": enumerated(QuoteState),
+        "lines": LINES,
+        "taxes": listed(TaxAmount, _tax),
+        "payment_schedule": listed(Instalment, _instalment),
+    },
 )

@@ -1,0 +1,44 @@
+"""What else each step in the life of a quote entails: one line for each part of the service that has a
+stake in it. Everything happens in the transaction of the step itself, so that all of it is true or none.
+
+A function that checks refuses the step by raising; it must not have written before.
+"""
+
+from chassis.call import Call
+from services.quotes.domain.orders import Order
+from services.quotes.domain.quotes import Quote
+
+
+async def before_submission(call: Call, quote: Quote) -> bool:
+    """The draft is handed in for approval; answers whether anybody has to approve it."""
+    return False  # APPROVALS: make the requests here, and say whether there are any
+
+
+async def recalled(call: Call, quote: Quote) -> None:
+    """The quote went back from approval to be a draft."""
+    # APPROVALS: what was asked for is void
+
+
+async def before_sending(call: Call, quote: Quote) -> None:
+    """The quote is about to be sent, priced as of now: may it be?"""
+    # APPROVALS: refuse what has to be approved and is not
+    # CREDIT: refuse, or warn, by the customer's credit
+
+
+async def sent(call: Call, quote: Quote) -> None:
+    """The customer has the quote: from now until it expires everything in it is firm."""
+    # PROMOTIONS: reserve the redemptions
+    # STOCK: hold what is to be held
+
+
+async def accepted(call: Call, quote: Quote, order: Order) -> None:
+    """The customer has accepted, and the order is placed."""
+    # PROMOTIONS: consume the redemptions
+    # STOCK: turn holds into reservations
+
+
+async def given_up(call: Call, quote: Quote) -> None:
+    """Nothing comes of the quote any more: rejected, expired, withdrawn or superseded."""
+    # APPROVALS: what was asked for is void
+    # PROMOTIONS: release the redemptions
+    # STOCK: release the holds
