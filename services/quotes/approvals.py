@@ -113,7 +113,12 @@ async def request(call: Call, quote: Quote, comment: str = "") -> bool:
 
 
 async def withdraw(call: Call, quote: Quote, reason: str) -> None:
-    """The quote is not what was submitted any more: it was recalled, changed, or withdrawn itself."""
+    """The quote is not what was submitted any more: it was recalled, changed, or withdrawn itself.
+
+    What the approval of a quote that was sent has allowed, it has allowed, whatever comes of the quote.
+    """
+    if quote.sent_at is not None:
+        return
     store = ApprovalStore(beyond_sight(call))
     approval = await store.standing_of(quote.id)
     if approval is None:

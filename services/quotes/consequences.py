@@ -5,23 +5,24 @@ A function that checks refuses the step by raising; it must not have written bef
 """
 
 from chassis.call import Call
+from services.quotes import approvals
 from services.quotes.domain.orders import Order
 from services.quotes.domain.quotes import Quote
 
 
-async def before_submission(call: Call, quote: Quote) -> bool:
+async def before_submission(call: Call, quote: Quote, comment: str = "") -> bool:
     """The draft is handed in for approval; answers whether anybody has to approve it."""
-    return False  # APPROVALS: make the requests here, and say whether there are any
+    return not await approvals.request(call, quote, comment)
 
 
 async def recalled(call: Call, quote: Quote) -> None:
     """The quote went back from approval to be a draft."""
-    # APPROVALS: what was asked for is void
+    await approvals.withdraw(call, quote, "The quote was recalled.")
 
 
 async def before_sending(call: Call, quote: Quote) -> None:
     """The quote is about to be sent, priced as of now: may it be?"""
-    # APPROVALS: refuse what has to be approved and is not
+    await approvals.must_be_approved(call, quote)
     # CREDIT: refuse, or warn, by the customer's credit
 
 
@@ -39,6 +40,6 @@ async def accepted(call: Call, quote: Quote, order: Order) -> None:
 
 async def given_up(call: Call, quote: Quote) -> None:
     """Nothing comes of the quote any more: rejected, expired, withdrawn or superseded."""
-    # APPROVALS: what was asked for is void
+    await approvals.withdraw(call, quote, "Nothing comes of the quote any more.")
     # PROMOTIONS: release the redemptions
     # STOCK: release the holds

@@ -13,10 +13,10 @@ from services.quotes.expiry import EXPIRY, expires_at
 from services.quotes.store import ASIDE, ExchangeRates, OrderStore, QuoteStore, next_number
 
 
-async def submit(call: Call, store: QuoteStore, quote: Quote) -> None:
+async def submit(call: Call, store: QuoteStore, quote: Quote, comment: str = "") -> None:
     """Hands the draft that `store` has loaded in for approval; where nobody has to, it is approved by that."""
     submitted = quote.submit(call.now)
-    somebody_must = await consequences.before_submission(call, quote)
+    somebody_must = await consequences.before_submission(call, quote, comment)
     store.stage(quote, submitted)
     if not somebody_must:
         store.stage(quote, quote.approve(call.now), ordinal=ASIDE)

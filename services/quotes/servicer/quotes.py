@@ -143,7 +143,7 @@ class QuoteServicer:
     async def SubmitQuote(self, request: pb.SubmitQuoteRequest, call: Call) -> pb.Quote:
         store = QuoteStore(call)
         quote = await store.get(request.id, request.etag)
-        await life.submit(call, store, quote)
+        await life.submit(call, store, quote, request.comment)
         return wire.quote_to_proto(quote)
 
     async def RecallQuote(self, request: pb.RecallQuoteRequest, call: Call) -> pb.Quote:
