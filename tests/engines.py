@@ -22,7 +22,7 @@ import asyncpg
 import psutil
 
 from chassis import migrations
-from deploy.engines.nats import Nats, reader_user, service_user
+from deploy.engines.nats import Nats, reader_user, sender_user, service_user
 from deploy.engines.postgres import Postgres
 from deploy.engines.process import end_left_over
 from deploy.provisioning import database_of, owner_role, provision, service_role
@@ -166,6 +166,7 @@ def broker(folder: Path, name: str) -> Nats:
         users=[
             *(service_user(name, PASSWORD, part.admits) for name, part in SERVICES.items()),
             service_user(BLANK, PASSWORD),
+            sender_user("erp", PASSWORD, "*", ["sfa.erp.v1.*"]),
             *(reader_user(reader, PASSWORD) for reader in ("gateway", "watcher")),
         ],
         durable=False,

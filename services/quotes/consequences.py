@@ -5,7 +5,7 @@ A function that checks refuses the step by raising; it must not have written bef
 """
 
 from chassis.call import Call
-from services.quotes import approvals
+from services.quotes import approvals, holds
 from services.quotes.domain.orders import Order
 from services.quotes.domain.quotes import Quote
 
@@ -29,17 +29,17 @@ async def before_sending(call: Call, quote: Quote) -> None:
 async def sent(call: Call, quote: Quote) -> None:
     """The customer has the quote: from now until it expires everything in it is firm."""
     # PROMOTIONS: reserve the redemptions
-    # STOCK: hold what is to be held
+    await holds.prolong(call, quote)
 
 
 async def accepted(call: Call, quote: Quote, order: Order) -> None:
     """The customer has accepted, and the order is placed."""
     # PROMOTIONS: consume the redemptions
-    # STOCK: turn holds into reservations
+    await holds.turn_into_reservations(call, quote, order)
 
 
 async def given_up(call: Call, quote: Quote) -> None:
     """Nothing comes of the quote any more: rejected, expired, withdrawn or superseded."""
     await approvals.withdraw(call, quote, "Nothing comes of the quote any more.")
     # PROMOTIONS: release the redemptions
-    # STOCK: release the holds
+    await holds.release(call, quote)

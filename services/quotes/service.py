@@ -4,9 +4,10 @@ from typing import cast
 
 import grpc
 from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
-from sfa.quotes.v1 import approvals_pb2, orders_pb2, products_pb2, quotes_pb2, reports_pb2
+from sfa.quotes.v1 import approvals_pb2, inventory_pb2, orders_pb2, products_pb2, quotes_pb2, reports_pb2, taxes_pb2
 
 from chassis.service import Service, ServiceContext
+from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.opportunities import Opportunities
@@ -16,26 +17,31 @@ from services.quotes.servicer.approvals import (
     ApprovalRuleServicer,
     ApprovalServicer,
 )
+from services.quotes.servicer.inventory import InventoryServicer
 from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
 from services.quotes.servicer.products import ProductServicer
 from services.quotes.servicer.quotes import QuoteServicer
 from services.quotes.servicer.reports import ReportServicer
+from services.quotes.servicer.taxes import TaxServicer
 from services.quotes.subscribers import reports, subscriptions
-from services.quotes.tables import APPROVALS, ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE
+from services.quotes.tables import APPROVALS, ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE, STOCK, TAXES
+
+from services.quotes.tax_calculators import OutsideTax, OutsideTaxSettings, TaxCalculators
 
 
 def build(context: ServiceContext) -> Service:
     """The service, wired."""
     channel = cast("grpc.aio.Channel", context.peers.channel("opportunities"))
     opportunities = Opportunities(OpportunityServiceStub(channel))
+    taxes = TaxCalculators(OutsideTax(OutsideTaxSettings()))
     return Service(
         name="quotes",
         servicers={
             products_pb2.DESCRIPTOR.services_by_name["ProductService"]: ProductServicer(),
             products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
-                opportunities, QuotePricing()
+                opportunities, QuotePricing(taxes)
             ),
             orders_pb2.DESCRIPTOR.services_by_name["OrderService"]: OrderServicer(),
             approvals_pb2.DESCRIPTOR.services_by_name["ApprovalRuleService"]: ApprovalRuleServicer(),
@@ -43,9 +49,11 @@ def build(context: ServiceContext) -> Service:
             approvals_pb2.DESCRIPTOR.services_by_name[
                 "ApprovalDelegationService"
             ]: ApprovalDelegationServicer(),
+            inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]: InventoryServicer(),
             reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
+            taxes_pb2.DESCRIPTOR.services_by_name["TaxService"]: TaxServicer(),
         },
-        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER, *APPROVALS],
+        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER, *APPROVALS, *STOCK, *TAXES],
         subscriptions=subscriptions,
-        due={EXPIRY: expire, REMINDER: remind},
+        due={EXPIRY: expire, REMINDER: remind, holds.SWEEP: holds.sweep},
     )

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from sfa.erp.v1 import messages_pb2 as erp
 from sfa.identity.v1 import events_pb2 as identity
 
 from chassis.call import Call
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
+from services.quotes import stock_reports
 from services.quotes.reports import Reports
 from services.quotes.store import ExchangeRates, PriceBookStore
 from services.quotes.store.approvals import keep_approver
@@ -19,6 +21,9 @@ subscriptions = Subscriptions()
 
 # what the ERP says, by event or by REST: who takes it
 reports = Reports(subscriptions)
+reports.on(erp.StockLevelReported)(stock_reports.stock_levels)
+reports.on(erp.ShipmentReported)(stock_reports.shipments)
+reports.on(erp.ReceiptScheduled)(stock_reports.receipts)
 
 # who reports to whom, and so who sees what
 subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)

@@ -5,7 +5,11 @@ from services.quotes.tables.orders import ORDER
 from services.quotes.tables.prices import PRICE_BOOK, PRICE_BOOK_ENTRY
 from services.quotes.tables.products import PRODUCT
 from services.quotes.tables.quotes import QUOTE
+from services.quotes.tables.stock import STOCK_ITEM, STOCK_SETTINGS, WAREHOUSE
+from services.quotes.tables.taxes import TAX_EXEMPTION, TAX_RATE, TAX_SETTINGS
 
 APPROVALS = (APPROVAL_RULE, APPROVAL, APPROVAL_DELEGATION)
+STOCK = (WAREHOUSE, STOCK_ITEM, STOCK_SETTINGS)
+TAXES = (TAX_RATE, TAX_EXEMPTION, TAX_SETTINGS)
 
-__all__ = ["APPROVALS", "ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE"]
+__all__ = ["APPROVALS", "ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE", "STOCK", "TAXES"]

@@ -83,9 +83,13 @@ def _movements() -> None:
         """,
     )
     migration.index("stock_shipments_shipment", "stock_shipments", "shipment")
-    migration.index("stock_shipments_order", "stock_shipments", "order_number, product_id WHERE order_number <> ''")
     migration.index(
-        "stock_shipments_open", "stock_shipments", "product_id, warehouse_id WHERE NOT is_included AND quantity > 0"
+        "stock_shipments_order", "stock_shipments", "order_number, product_id WHERE order_number <> ''"
+    )
+    migration.index(
+        "stock_shipments_open",
+        "stock_shipments",
+        "product_id, warehouse_id WHERE NOT is_included AND quantity > 0",
     )
     migration.table(
         "stock_receipts",
@@ -101,7 +105,9 @@ def _movements() -> None:
         """,
     )
     migration.index(
-        "stock_receipts_open", "stock_receipts", "product_id, warehouse_id WHERE NOT is_included AND quantity > 0"
+        "stock_receipts_open",
+        "stock_receipts",
+        "product_id, warehouse_id WHERE NOT is_included AND quantity > 0",
     )
 
 
@@ -129,5 +135,7 @@ def _promises() -> None:
         " INCLUDE (quantity, shipped, expires_at)"
     )
     migration.index("stock_promises_quote", "stock_promises", "quote_id")
-    migration.index("stock_promises_order", "stock_promises", "order_number, product_id WHERE order_number <> ''")
+    migration.index(
+        "stock_promises_order", "stock_promises", "order_number, product_id WHERE order_number <> ''"
+    )
     migration.index("stock_promises_expiry", "stock_promises", "expires_at WHERE expires_at IS NOT NULL")
