@@ -8,13 +8,12 @@ from typing import Any, Final, cast
 from uuid import UUID, uuid5
 
 import grpc
-from joserfc.jwk import OKPKey
-
 from chassis.call import Call, Caller, Sight
 from chassis.client import TokenSource
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.tokens import StaticKeys, TokenIssuer
+from joserfc.jwk import OKPKey
 
 _LIFETIME: Final = timedelta(minutes=5)
 _READS: Final = frozenset(
@@ -32,15 +31,15 @@ _READS: Final = frozenset(
 )
 _REP: Final = _READS | {f"{service}.write" for service in ("contacts", "leads", "opportunities", "quotes")}
 _OPERATIONS: Final = _REP | {
-    "identity.write", "pipelines.write", "products.write", "promotions.read", "promotions.write", "forecast.audit",
+    "identity.write", "pipelines.write", "products.write", "costs.read", "costs.write", "promotions.read", "promotions.write", "forecast.audit",
     "history.write", "approvals.write",
 }  # fmt: skip
 ROLES: Final = {
     "rep": (_REP, Sight.OWN),
-    "manager": (_REP, Sight.SUBTREE),
+    "manager": (_REP | {"costs.read"}, Sight.SUBTREE),
     "operations": (_OPERATIONS, Sight.ALL),
     "administrator": (_OPERATIONS | {"identity.admin"}, Sight.ALL),
-    "integration": (_REP | {"products.write", "history.write"}, Sight.ALL),
+    "integration": (_REP | {"products.write", "costs.read", "costs.write", "history.write"}, Sight.ALL),
 }
 
 

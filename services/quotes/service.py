@@ -3,13 +3,10 @@
 from typing import cast
 
 import grpc
-from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
-from sfa.quotes.v1 import approvals_pb2, inventory_pb2, orders_pb2, products_pb2, quotes_pb2, reports_pb2, taxes_pb2
-
 from chassis.service import Service, ServiceContext
-from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
 from services.quotes.expiry import EXPIRY, expire
+from services.quotes.lifecycle import LIFECYCLE, move_on
 from services.quotes.opportunities import Opportunities
 from services.quotes.quote_pricing import QuotePricing
 from services.quotes.servicer.approvals import (
@@ -17,6 +14,8 @@ from services.quotes.servicer.approvals import (
     ApprovalRuleServicer,
     ApprovalServicer,
 )
+from services.quotes.servicer.costs import ProductCostServicer
+from services.quotes.servicer.families import ProductFamilyServicer
 from services.quotes.servicer.inventory import InventoryServicer
 from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
@@ -25,9 +24,33 @@ from services.quotes.servicer.quotes import QuoteServicer
 from services.quotes.servicer.reports import ReportServicer
 from services.quotes.servicer.taxes import TaxServicer
 from services.quotes.subscribers import reports, subscriptions
-from services.quotes.tables import APPROVALS, ORDER, PRICE_BOOK, PRICE_BOOK_ENTRY, PRODUCT, QUOTE, STOCK, TAXES
-
 from services.quotes.tax_calculators import OutsideTax, OutsideTaxSettings, TaxCalculators
+from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
+from sfa.quotes.v1 import (
+    approvals_pb2,
+    costs_pb2,
+    families_pb2,
+    inventory_pb2,
+    orders_pb2,
+    products_pb2,
+    quotes_pb2,
+    reports_pb2,
+    taxes_pb2,
+)
+
+from services.quotes import holds
+from services.quotes.tables import (
+    APPROVALS,
+    ORDER,
+    PRICE_BOOK,
+    PRICE_BOOK_ENTRY,
+    PRODUCT,
+    PRODUCT_COST,
+    PRODUCT_FAMILY,
+    QUOTE,
+    STOCK,
+    TAXES,
+)
 
 
 def build(context: ServiceContext) -> Service:
@@ -40,6 +63,8 @@ def build(context: ServiceContext) -> Service:
         servicers={
             products_pb2.DESCRIPTOR.services_by_name["ProductService"]: ProductServicer(),
             products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
+            families_pb2.DESCRIPTOR.services_by_name["ProductFamilyService"]: ProductFamilyServicer(),
+            costs_pb2.DESCRIPTOR.services_by_name["ProductCostService"]: ProductCostServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
                 opportunities, QuotePricing(taxes)
             ),
@@ -53,7 +78,18 @@ def build(context: ServiceContext) -> Service:
             reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
             taxes_pb2.DESCRIPTOR.services_by_name["TaxService"]: TaxServicer(),
         },
-        entities=[PRODUCT, PRICE_BOOK, PRICE_BOOK_ENTRY, QUOTE, ORDER, *APPROVALS, *STOCK, *TAXES],
+        entities=[
+            PRODUCT,
+            PRODUCT_FAMILY,
+            PRODUCT_COST,
+            PRICE_BOOK,
+            PRICE_BOOK_ENTRY,
+            QUOTE,
+            ORDER,
+            *APPROVALS,
+            *STOCK,
+            *TAXES,
+        ],
         subscriptions=subscriptions,
-        due={EXPIRY: expire, REMINDER: remind, holds.SWEEP: holds.sweep},
+        due={EXPIRY: expire, LIFECYCLE: move_on, REMINDER: remind, holds.SWEEP: holds.sweep},
     )

@@ -30,19 +30,24 @@ _SETTING_UP: Final = frozenset(
     {
         "pipelines.write",
         "products.write",
+        "costs.write",
         "promotions.read",
         "promotions.write",
         "approvals.write",
         "identity.write",
     }
 )
+_COSTS: Final = frozenset({"costs.read"})
 
 PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     Role.REP: _EVERYBODY,
-    Role.MANAGER: _EVERYBODY,
-    Role.OPERATIONS: _EVERYBODY | _SETTING_UP | {"forecast.audit", "history.write"},
-    Role.ADMINISTRATOR: _EVERYBODY | _SETTING_UP | {"forecast.audit", "history.write", "identity.admin"},
-    Role.INTEGRATION: _EVERYBODY | {"products.write", "history.write"},
+    Role.MANAGER: _EVERYBODY | _COSTS,
+    Role.OPERATIONS: _EVERYBODY | _COSTS | _SETTING_UP | {"forecast.audit", "history.write"},
+    Role.ADMINISTRATOR: _EVERYBODY
+    | _COSTS
+    | _SETTING_UP
+    | {"forecast.audit", "history.write", "identity.admin"},
+    Role.INTEGRATION: _EVERYBODY | _COSTS | {"products.write", "costs.write", "history.write"},
 }
 """What each role allows. A user with several roles may do what any of them allows."""
 

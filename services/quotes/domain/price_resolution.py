@@ -221,7 +221,12 @@ _MISFITS: Final[tuple[tuple[Why, _Misfit], ...]] = (
         lambda product, _, entry, __: entry.product_id not in (product.id, product.parent_id),
     ),
     (Why.DELETED, lambda _, __, entry, book: bool(entry.deleted_at or book.deleted_at)),
-    (Why.OTHER_CURRENCY, lambda _, context, entry, __: entry.unit_price.currency != context.currency),
+    (
+        Why.OTHER_CURRENCY,
+        lambda _, context, entry, book: (
+            context.currency != entry.unit_price.currency or book.currency not in ("", context.currency)
+        ),
+    ),
     (
         Why.OTHER_ACCOUNT,
         lambda _, context, entry, __: entry.account_id not in (None, context.account_id),
@@ -300,11 +305,11 @@ def _priced(line: PriceLine, candidate: Candidate, count: Fraction, factor: Frac
         unit_price = portions[0].unit_price
     else:
         quantity = sum((portion.quantity for portion in portions), Fraction(0))
-        unit_price = Money(_decimal(exact / quantity, PRICE_DIGITS) if quantity else Decimal(0), currency)
+        unit_price = Money(decimal_of(exact / quantity, PRICE_DIGITS) if quantity else Decimal(0), currency)
     return Won(
         candidate=candidate,
         unit_price=unit_price,
-        amount=Money(_decimal(exact, 2 * PRICE_DIGITS), currency),
+        amount=Money(decimal_of(exact, 2 * PRICE_DIGITS), currency),
         portions=portions,
         is_converted=is_converted,
         is_of_parent=entry.product_id != line.product.id,
@@ -315,12 +320,12 @@ def _converted(price: Money, ratio: Fraction, increment: Decimal | None) -> Mone
     """The price of another unit, of which so many as `ratio` are one of the price's own."""
     exact = Fraction(price.amount) / ratio
     if not increment:
-        return Money(_decimal(exact, PRICE_DIGITS), price.currency)
-    steps = _decimal(exact / Fraction(increment), 0)
+        return Money(decimal_of(exact, PRICE_DIGITS), price.currency)
+    steps = decimal_of(exact / Fraction(increment), 0)
     return Money(_WIDE.multiply(steps, increment), price.currency)
 
 
-def _decimal(value: Fraction, digits: int) -> Decimal:
+def decimal_of(value: Fraction, digits: int = PRICE_DIGITS) -> Decimal:
     """Half away from zero at so many digits after the point."""
     scaled = abs(value) * 10**digits
     whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)

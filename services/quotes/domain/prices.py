@@ -106,6 +106,16 @@ class NegativeQuantity(InvalidArgument):
         )
 
 
+class CurrencyNotOfBook(FailedPrecondition):
+    """A price would be in another currency than its price book."""
+
+    def __init__(self, book: PriceBook) -> None:
+        super().__init__(
+            f"The price book {book.name} has prices in {book.currency} only.",
+            field="price_book_entry.unit_price.currency_code",
+        )
+
+
 class IncrementNotSensible(InvalidArgument):
     """A price increment is below zero."""
 
@@ -184,6 +194,11 @@ class PriceBook(Entity):
     def covers(self, day: date) -> bool:
         """Whether it is valid on the day."""
         return (self.valid_from or day) <= day <= (self.valid_to or day)
+
+    def must_take(self, currency: str) -> None:
+        """Raises CurrencyNotOfBook where it has no prices in the currency."""
+        if self.currency and self.currency != currency:
+            raise CurrencyNotOfBook(self)
 
     def must_not_be_standard(self) -> None:
         """Raises StandardPriceBook where it is."""
@@ -268,24 +283,33 @@ class PriceBookEntry(Entity):
         self._check()
         return PriceBookEntryChanged()
 
-    def change(
-        self, unit_price: Money, valid_to: date | None, values: Mapping[str, Any] | None = None
-    ) -> PriceBookEntryChanged:
-        """Sets another price, or another end; and the fields that `values` names.
+    def change(self, unit_price: Money, valid_to: date | None) -> PriceBookEntryChanged:
+        """Sets another price, or another end.
 
         Raises:
             CurrenciesDiffer: the price would be in another currency.
-            NegativePrice, ValidityReversed, TiersNotSensible, NegativeQuantity: it makes no sense.
+            NegativePrice, ValidityReversed: it makes no sense.
         """
         if unit_price.currency != self.unit_price.currency:
             raise CurrenciesDiffer(
                 self.unit_price.currency, unit_price.currency, field="price_book_entry.unit_price"
             )
         self.unit_price, self.valid_to = unit_price, valid_to
-        for field, value in (values or {}).items():
-            setattr(self, field, value)
         self._check()
         return PriceBookEntryChanged()
+
+    def become(self, other: PriceBookEntry) -> PriceBookEntryChanged:
+        """Takes over all that the other says; the two have one key.
+
+        Raises:
+            NegativePrice, ValidityReversed, TiersNotSensible, NegativeQuantity: it makes no sense.
+        """
+        self.minimum_quantity, self.tier_mode, self.tiers = (
+            other.minimum_quantity,
+            other.tier_mode,
+            other.tiers,
+        )
+        return self.change(other.unit_price, other.valid_to)
 
     def _check(self) -> None:
         if self.unit_price.amount < 0:
@@ -321,7 +345,7 @@ def reprice(
     """
     if price.amount < 0:
         raise NegativePrice("product.list_price")
-    entries = list(entries)
+    entries = [entry for entry in entries if entry.is_plain]
     current = in_force(entries, day)
     if current is not None and current.unit_price == price:
         return None

@@ -18,6 +18,10 @@ from chassis.money import Money
 from chassis.store import Conflict
 from services.quotes.domain.prices import PriceBookEntry, PriceBookEntryChanged, reprice
 from services.quotes.domain.products import CodeTaken, Product, ProductDeleted, ProductUndeleted
+from services.quotes.domain.variants import VariantTaken
+from services.quotes.lifecycle import schedule
+from services.quotes.servicer.related import RELATING, Related
+from services.quotes.servicer.rows import found_by
 from services.quotes.store import ASIDE, PriceBookStore, PriceStore, ProductStore
 from services.quotes.wire import products as wire
 
@@ -30,7 +34,11 @@ class ProductServicer:
         price = fields.pop("list_price", None)
         effective_at = call.effective_at(request.effective_time)
         product = Product(id=uuid_of(request.product.id) or new_id(), **fields)
-        await ProductStore(call).add(product, product.create(), effective_at)
+        created, store = product.create(), ProductStore(call)
+        if not RELATING.isdisjoint(fields):
+            (await Related.to(store, [(request.product, None)])).check(product)
+        await store.add(product, created, effective_at)
+        await schedule(call, product)
         await _set_list_price(call, product, price, effective_at)
         return wire.product_to_proto(product)
 
@@ -65,7 +73,12 @@ class ProductServicer:
         price = fields.pop("list_price", None)
         effective_at = call.effective_at(request.effective_time)
         product = await store.get(request.id, request.etag)
-        await store.save(product, product.change(fields), effective_at)
+        updated = product.change(fields)
+        if not RELATING.isdisjoint(fields):
+            (await Related.to(store, [(request.product, product.id)])).check(product)
+        await store.save(product, updated, effective_at)
+        if not _DATES.isdisjoint(fields):
+            await schedule(call, product)
         await _set_list_price(call, product, price, effective_at)
         return wire.product_to_proto(product)
 
@@ -88,7 +101,17 @@ class ProductServicer:
     ) -> pb.BatchUpsertProductsResponse:
         store = ProductStore(call)
         rows, codes = await _found_by_code(store, request.rows)
-        prices = await ListPrices.of(call, [row.id for row in rows if row.id is not None])
+        ids = [row.id for row in rows if row.id is not None]
+        prices = await ListPrices.of(call, ids)
+        related = await Related.to(
+            store,
+            [
+                (asked.product, row.id)
+                for row, asked in zip(rows, request.rows, strict=True)
+                if any(getattr(asked.product, field) for field in RELATING)
+            ],
+        )
+        moving: dict[UUID, Product] = {}
 
         def put(row: batch.Row, product: Product | None) -> Iterator[tuple[Product, Event, datetime | None]]:
             index, asked = row.content
@@ -103,14 +126,21 @@ class ProductServicer:
                 event = product.change(fields)
             if codes.get(product.code, product.id) != product.id:
                 raise CodeTaken
+            if not RELATING.isdisjoint(fields):
+                related.check(product)
             entry = prices.reprice(product.id, price, (effective_at or call.now).date())
             yield product, event, effective_at
             prices.stage(index, entry, effective_at)
+            if not _DATES.isdisjoint(fields):
+                moving[product.id] = product
 
         try:
             results = await batch.upsert(store, call, rows, put, validate_only=request.validate_only)
-        except CodeTaken as refusal:  # somebody took it at this moment: look again
+        except (CodeTaken, VariantTaken) as refusal:  # somebody took it at this moment: look again
             raise Conflict from refusal
+        if not request.validate_only:
+            for product in moving.values():
+                await schedule(call, product)
         if not request.validate_only:
             await prices.store.flush()
         return pb.BatchUpsertProductsResponse(results=prices.outcomes(results))
@@ -129,20 +159,17 @@ async def _found_by_code(
 ) -> tuple[list[batch.Row], dict[str, UUID]]:
     """The rows, those with neither id nor known external id by the id behind their code; and whose each
     code is, those that the rows bring included."""
-    rows = batch.numbered(asked, "product")
-    known = await store.ids_of([key for row in rows for key in row.external_ids])
     by_code = await store.by_code([row.product.code for row in asked if row.product.code])
     codes = {code: product.id for code, product in by_code.items()}
-    found = []
-    for index, row in enumerate(rows):
-        id, code = row.id, asked[index].product.code
-        if id is None:
-            id = next((known[key] for key in row.external_ids if key in known), None)
-        if code:
-            id = id or codes.get(code) or new_id()
-            codes.setdefault(code, id)
-        found.append(batch.Row(id, row.external_ids, (index, asked[index])))
-    return found, codes
+    rows = await found_by(
+        store, batch.numbered(asked, "product"), lambda row: row.content.product.code, codes
+    )
+    return [
+        batch.Row(row.id, row.external_ids, (index, row.content)) for index, row in enumerate(rows)
+    ], codes
+
+
+_DATES = frozenset(("active_from", "phasing_out_from", "discontinued_from"))
 
 
 async def _set_list_price(call: Call, product: Product, price: Money | None, at: datetime | None) -> None:

@@ -1,8 +1,10 @@
 """Every query of this service."""
 
 from services.quotes.store.base import ASIDE, next_number
+from services.quotes.store.costs import CostStore
 from services.quotes.store.currencies import ExchangeRates
 from services.quotes.store.explanations import ExplanationStore
+from services.quotes.store.families import FamilyStore
 from services.quotes.store.orders import OrderStore
 from services.quotes.store.prices import PriceBookStore, PriceStore
 from services.quotes.store.products import ProductStore
@@ -10,8 +12,10 @@ from services.quotes.store.quotes import QuoteStore
 
 __all__ = [
     "ASIDE",
+    "CostStore",
     "ExchangeRates",
     "ExplanationStore",
+    "FamilyStore",
     "OrderStore",
     "PriceBookStore",
     "PriceStore",

@@ -1,14 +1,22 @@
 """Queries of price books and prices."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chassis.money import Money
 from chassis.store import Conflict, EntityStore
+from services.quotes.domain.price_resolution import (
+    Candidate,
+    PriceContext,
+    PriceLine,
+    Resolution,
+    resolve,
+)
 from services.quotes.domain.prices import (
     STANDARD_NAME,
     PriceBook,
@@ -38,6 +46,17 @@ class PriceBookStore(EntityStore[PriceBook]):
             raise Conflict from refusal
         return book
 
+    async def by_name(self, names: Sequence[str]) -> dict[str, PriceBook]:
+        """Those that are not deleted, by name."""
+        if not names:
+            return {}
+        rows = await self.tx.fetch(
+            self.select().where(
+                any_of(price_books.c.name, names, sa.Text), price_books.c.deleted_at.is_(None)
+            )
+        )
+        return {book.name: book for book in map(self._load, rows)}
+
     async def named(self, id: UUID | str | None, field: str) -> PriceBook:
         """The price book with this id, the standard one for none.
 
@@ -52,21 +71,73 @@ class PriceStore(EntityStore[PriceBookEntry]):
 
     type = PRICE_BOOK_ENTRY
 
-    async def of_products(self, product_ids: Iterable[UUID]) -> list[PriceBookEntry]:
-        """All prices of the products, in every price book and currency."""
-        ids = set(product_ids)
+    async def of_products(
+        self, product_ids: Iterable[UUID], account_ids: Iterable[UUID] = ()
+    ) -> list[PriceBookEntry]:
+        """The prices of the products for everybody, and those of the accounts that are named: in every
+        price book and currency, of every day."""
+        ids, accounts = list(set(product_ids)), list(set(account_ids))
         if not ids:
             return []
         entry = price_book_entries.c
-        rows = await self.tx.fetch(
-            self.select().where(any_of(entry.product_id, ids, sa.Uuid), entry.deleted_at.is_(None))
-        )
+        statement = self.select().where(any_of(entry.product_id, ids, sa.Uuid), entry.deleted_at.is_(None))
+        rows = await self.tx.fetch(statement.where(entry.account_id.is_(None)))
+        if accounts:
+            rows += await self.tx.fetch(statement.where(any_of(entry.account_id, accounts, sa.Uuid)))
         return [self._load(row) for row in rows]
+
+    async def resolve(
+        self, lines: Sequence[PriceLine], context: PriceContext, *, everything: bool = False
+    ) -> list[Resolution]:
+        """Which price wins for each line and why, in one query for all lines.
+
+        Raises:
+            UnitUnknown: a line's product is not sold in the line's unit.
+        """
+        asked = {line.product.id for line in lines}
+        parents = {line.product.parent_id for line in lines if line.product.parent_id is not None}
+        found = await self.candidates(asked | parents, context, everything=everything)
+        return [
+            resolve(
+                line,
+                context,
+                [
+                    *found.get(line.product.id, ()),
+                    *(found.get(line.product.parent_id, ()) if line.product.parent_id else ()),
+                ],
+            )
+            for line in lines
+        ]
+
+    async def candidates(
+        self, product_ids: Iterable[UUID], context: PriceContext, *, everything: bool = False
+    ) -> dict[UUID, list[Candidate]]:
+        """The prices that compete for products, by product: for all lines of a quote in one query.
+
+        Whoever asks for a variant's prices asks for its parent's too. Contract prices of other customers
+        are left out, and unless `everything` is wanted so are other currencies and days, and books that
+        are neither named nor automatic.
+        """
+        ids = list(set(product_ids))
+        if not ids:
+            return {}
+        own = price_book_entries.c.account_id
+        whose = [own.is_(None)] if context.account_id is None else [own.is_(None), own == context.account_id]
+        statement = sa.union_all(*(_competing(ids, context, each, everything) for each in whose))
+        found: dict[UUID, list[Candidate]] = defaultdict(list)
+        books: dict[UUID, PriceBook] = {}
+        for row in await self.tx.fetch(statement):
+            entry = self.type.rows.load(row)
+            book = books.get(entry.price_book_id)
+            if book is None:
+                book = books[entry.price_book_id] = PRICE_BOOK.rows.load(row[_WIDTH:])  # type: ignore[arg-type]  # a part of a row is a tuple
+            found[entry.product_id].append(Candidate(entry, book))
+        return found
 
     async def in_force(
         self, book_id: UUID, product_ids: Iterable[UUID], currency: str, day: date
     ) -> dict[UUID, PriceBookEntry]:
-        """What the products cost on a day, those that have a price."""
+        """The list prices of the products in one book on a day, those that have one."""
         ids = set(product_ids)
         if not ids:
             return {}
@@ -77,6 +148,8 @@ class PriceStore(EntityStore[PriceBookEntry]):
                 entry.currency == currency,
                 any_of(entry.product_id, ids, sa.Uuid),
                 entry.deleted_at.is_(None),
+                entry.account_id.is_(None),
+                entry.unit == "",
                 sa.func.coalesce(entry.valid_from, day) <= day,
             )
         )
@@ -92,3 +165,31 @@ class PriceStore(EntityStore[PriceBookEntry]):
         """The same as plain amounts."""
         entries = await self.in_force(book_id, product_ids, currency, day)
         return {product: entry.unit_price for product, entry in entries.items()}
+
+
+_WIDTH = len(PRICE_BOOK_ENTRY.rows.columns)
+"""Where the book's columns begin in a row of a price with its book."""
+
+
+def _competing(
+    product_ids: list[UUID], context: PriceContext, whose: sa.ColumnElement[bool], everything: bool
+) -> sa.Select[Any]:
+    """The prices of products for all customers or for one, with their books."""
+    entry, book = price_book_entries.c, price_books.c
+    statement = (
+        sa.select(*PRICE_BOOK_ENTRY.rows.columns, *PRICE_BOOK.rows.columns)
+        .join_from(price_book_entries, price_books, entry.price_book_id == book.id)
+        .where(any_of(entry.product_id, product_ids, sa.Uuid), entry.deleted_at.is_(None), whose)
+    )
+    if everything:
+        return statement
+    day = sa.literal(context.day, sa.Date)
+    statement = statement.where(
+        entry.currency == context.currency,
+        book.deleted_at.is_(None),
+        sa.func.coalesce(entry.valid_from, day) <= day,
+        sa.func.coalesce(entry.valid_to, day) >= day,
+    )
+    if context.price_book_id is not None:
+        return statement.where((book.id == context.price_book_id) | entry.account_id.is_not(None))
+    return statement.where(book.is_standard | book.is_automatic | entry.account_id.is_not(None))

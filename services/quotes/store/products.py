@@ -1,8 +1,10 @@
 """Queries of the catalogue."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.store import EntityStore
 from services.quotes.domain.products import Product
@@ -23,3 +25,25 @@ class ProductStore(EntityStore[Product]):
             self.select().where(any_of(products.c.code, codes, sa.Text), products.c.deleted_at.is_(None))
         )
         return {product.code: product for product in map(self._load, rows)}
+
+    async def variants_of(self, parent_ids: Iterable[UUID]) -> list[Product]:
+        """The variants of the products, those that are not deleted."""
+        ids = list(parent_ids)
+        if not ids:
+            return []
+        rows = await self.tx.fetch(
+            self.select().where(any_of(products.c.parent_id, ids, sa.Uuid), products.c.deleted_at.is_(None))
+        )
+        return [self._load(row) for row in rows]
+
+    async def bundles_with(self, product_ids: Iterable[UUID]) -> list[Product]:
+        """The bundles that hold one of the products, those that are not deleted."""
+        wanted = [f'[{{"product_id": "{id}"}}]' for id in product_ids]
+        if not wanted:
+            return []
+        part = sa.func.unnest(sa.literal(wanted, sa.ARRAY(sa.Text))).column_valued("part")
+        holds = sa.cast(products.c.components, JSONB).contains(sa.cast(part, JSONB))
+        rows = await self.tx.fetch(
+            self.select().select_from(products.join(part, holds)).where(products.c.deleted_at.is_(None))
+        )
+        return list({product.id: product for product in map(self._load, rows)}.values())

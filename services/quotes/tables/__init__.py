@@ -1,6 +1,8 @@
 """The tables, and which domain class a row becomes."""
 
 from services.quotes.tables.approvals import APPROVAL, APPROVAL_DELEGATION, APPROVAL_RULE
+from services.quotes.tables.costs import PRODUCT_COST
+from services.quotes.tables.families import PRODUCT_FAMILY
 from services.quotes.tables.orders import ORDER
 from services.quotes.tables.prices import PRICE_BOOK, PRICE_BOOK_ENTRY
 from services.quotes.tables.products import PRODUCT
@@ -12,4 +14,15 @@ APPROVALS = (APPROVAL_RULE, APPROVAL, APPROVAL_DELEGATION)
 STOCK = (WAREHOUSE, STOCK_ITEM, STOCK_SETTINGS)
 TAXES = (TAX_RATE, TAX_EXEMPTION, TAX_SETTINGS)
 
-__all__ = ["APPROVALS", "ORDER", "PRICE_BOOK", "PRICE_BOOK_ENTRY", "PRODUCT", "QUOTE", "STOCK", "TAXES"]
+__all__ = [
+    "APPROVALS",
+    "ORDER",
+    "PRICE_BOOK",
+    "PRICE_BOOK_ENTRY",
+    "PRODUCT",
+    "PRODUCT_COST",
+    "PRODUCT_FAMILY",
+    "QUOTE",
+    "STOCK",
+    "TAXES",
+]

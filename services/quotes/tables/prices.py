@@ -20,7 +20,7 @@ from services.quotes.domain.prices import (
     TierMode,
 )
 from services.quotes.tables.base import metadata
-from services.quotes.wire import products as wire
+from services.quotes.wire import prices as wire
 
 price_books = entity_table(
     "price_books",
