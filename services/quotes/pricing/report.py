@@ -26,7 +26,8 @@ from services.quotes.pricing.model import (
 )
 from services.quotes.pricing.pieces import selection_of
 from services.quotes.pricing.problem import Kind, Offer, Problem, prepare
-from services.quotes.pricing.rounding import EXACT, half_up, ratio, scaled
+from services.quotes.pricing.ranking import funding
+from services.quotes.pricing.rounding import EXACT, half_up, scaled
 
 
 def evaluate(document: Document, promotions: Sequence[Promotion], selection: Selection = NOTHING) -> Result:
@@ -201,11 +202,9 @@ def _applied(computed: Computed, offer: Offer) -> Applied:
         if off:
             by_line[charge.key] = off
     discount = computed.discounts.get(index, 0)
-    value, funded = 0, discount
+    value = 0
     if isinstance(offer.benefit, Gift):
         value = gift_amount(problem, offer.benefit.unit_value, offer.benefit.quantity)
-        funded = gift_amount(problem, offer.benefit.unit_cost, offer.benefit.quantity)
-    numerator, denominator = ratio(offer.promotion.funding_percent)
     grouped = offer.kind in (Kind.BUY_GET, Kind.BUNDLE, Kind.GROUP_AMOUNT)
     by_index = {problem.line_index[key]: number for key, number in _units(computed, index).items()}
     return Applied(
@@ -217,11 +216,11 @@ def _applied(computed: Computed, offer: Offer) -> Applied:
         repeats=(repeats(offer, by_index) or 0) if grouped else 0,
         truncated=index in computed.truncated,
         gift_value=value,
-        funding=half_up(funded * numerator, denominator),
+        funding=funding(problem, offer, discount),
     )
 
 
-def _totals(computed: Computed, charges: Sequence[PricedCharge], funding: int) -> Totals:
+def _totals(computed: Computed, charges: Sequence[PricedCharge], funded: int) -> Totals:
     problem = computed.problem
     quoted = sum(facts.quoted for facts in problem.lines)
     ticks = total_cost(problem)
@@ -237,6 +236,6 @@ def _totals(computed: Computed, charges: Sequence[PricedCharge], funding: int) -
         charges=sum(charge.gross for charge in charges),
         gift_value=computed.gift_value,
         cost=cost,
-        funding=funding,
-        margin=None if cost is None else net + funding - cost,
+        funding=funded,
+        margin=None if cost is None else net + funded - cost,
     )
