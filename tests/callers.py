@@ -8,12 +8,13 @@ from typing import Any, Final, cast
 from uuid import UUID, uuid5
 
 import grpc
+from joserfc.jwk import OKPKey
+
 from chassis.call import Call, Caller, Sight
 from chassis.client import TokenSource
 from chassis.clock import Clock
 from chassis.ids import new_id
 from chassis.tokens import StaticKeys, TokenIssuer
-from joserfc.jwk import OKPKey
 
 _LIFETIME: Final = timedelta(minutes=5)
 _READS: Final = frozenset(

@@ -3,7 +3,22 @@
 from typing import cast
 
 import grpc
+from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
+from sfa.quotes.v1 import (
+    approvals_pb2,
+    costs_pb2,
+    families_pb2,
+    inventory_pb2,
+    orders_pb2,
+    products_pb2,
+    promotions_pb2,
+    quotes_pb2,
+    reports_pb2,
+    taxes_pb2,
+)
+
 from chassis.service import Service, ServiceContext
+from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.lifecycle import LIFECYCLE, move_on
@@ -15,30 +30,17 @@ from services.quotes.servicer.approvals import (
     ApprovalServicer,
 )
 from services.quotes.servicer.costs import ProductCostServicer
+from services.quotes.servicer.coupons import CouponServicer
 from services.quotes.servicer.families import ProductFamilyServicer
 from services.quotes.servicer.inventory import InventoryServicer
 from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
 from services.quotes.servicer.products import ProductServicer
+from services.quotes.servicer.promotions import PromotionServicer
 from services.quotes.servicer.quotes import QuoteServicer
 from services.quotes.servicer.reports import ReportServicer
 from services.quotes.servicer.taxes import TaxServicer
 from services.quotes.subscribers import reports, subscriptions
-from services.quotes.tax_calculators import OutsideTax, OutsideTaxSettings, TaxCalculators
-from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
-from sfa.quotes.v1 import (
-    approvals_pb2,
-    costs_pb2,
-    families_pb2,
-    inventory_pb2,
-    orders_pb2,
-    products_pb2,
-    quotes_pb2,
-    reports_pb2,
-    taxes_pb2,
-)
-
-from services.quotes import holds
 from services.quotes.tables import (
     APPROVALS,
     ORDER,
@@ -47,10 +49,12 @@ from services.quotes.tables import (
     PRODUCT,
     PRODUCT_COST,
     PRODUCT_FAMILY,
+    PROMOTIONS,
     QUOTE,
     STOCK,
     TAXES,
 )
+from services.quotes.tax_calculators import OutsideTax, OutsideTaxSettings, TaxCalculators
 
 
 def build(context: ServiceContext) -> Service:
@@ -64,6 +68,8 @@ def build(context: ServiceContext) -> Service:
             products_pb2.DESCRIPTOR.services_by_name["ProductService"]: ProductServicer(),
             products_pb2.DESCRIPTOR.services_by_name["PriceBookService"]: PriceBookServicer(),
             families_pb2.DESCRIPTOR.services_by_name["ProductFamilyService"]: ProductFamilyServicer(),
+            promotions_pb2.DESCRIPTOR.services_by_name["PromotionService"]: PromotionServicer(),
+            promotions_pb2.DESCRIPTOR.services_by_name["CouponService"]: CouponServicer(),
             costs_pb2.DESCRIPTOR.services_by_name["ProductCostService"]: ProductCostServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
                 opportunities, QuotePricing(taxes)
@@ -87,6 +93,7 @@ def build(context: ServiceContext) -> Service:
             QUOTE,
             ORDER,
             *APPROVALS,
+            *PROMOTIONS,
             *STOCK,
             *TAXES,
         ],

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from buf.validate import validate_pb2
-from chassis.contract import PUBLIC
-from deploy.topology import SERVICES
-from gateway import contract
 from google.api import annotations_pb2, field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from sfa.api.v1 import annotations_pb2 as sfa
+
+from chassis.contract import PUBLIC
+from deploy.topology import SERVICES
+from gateway import contract
 
 CONTRACT = contract.load()
 RIGHTS = {"read", "write", "admin", "audit"}
