@@ -5,17 +5,21 @@ Pricing reads and reserves nothing. It may ask services outside, so it comes bef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from chassis.call import Call
 from services.quotes.domain.explanations import Explanation, steps_of
-from services.quotes.domain.lines import LineDraft, QuoteLine, price
+from services.quotes.domain.lines import LineDraft, LineKind, QuoteLine, price
+from services.quotes.domain.products import Product
 from services.quotes.domain.quotes import Quote
-from services.quotes.domain.taxation import UNTAXED, Taxation
-from services.quotes.store import PriceStore, ProductStore
+from services.quotes.domain.taxation import UNTAXED, TaxableLine, Taxation, TaxQuestion
+from services.quotes.domain.taxes import TaxSettings
+from services.quotes.store import PriceStore, ProductStore, TaxSettingsStore
+from services.quotes.tax_calculators import TaxCalculators
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,13 @@ class Priced:
 class QuotePricing:
     """Prices quotes, as of a day."""
 
+    def __init__(self, taxes: TaxCalculators) -> None:
+        self.taxes = taxes
+
     async def defaults(self, call: Call) -> dict[str, Any]:
         """What a new quote has where nobody says otherwise."""
-        return {}
+        settings = await TaxSettingsStore(call).current()
+        return {"tax_region": settings.default_region, "prices_include_tax": settings.prices_include_tax}
 
     async def again(self, call: Call, quote: Quote, day: date) -> Priced:
         """The quote as it is, as of a day."""
@@ -53,9 +61,37 @@ class QuotePricing:
         list_prices = await PriceStore(call).list_prices(quote.price_book_id, ids, quote.currency, day)
         lines = price(drafts, quote.currency, products, list_prices, standing)
         # PROMOTIONS: the engine's outcome is put on the lines here
-        priced = quote.content_as(lines, UNTAXED)
-        taxation = UNTAXED
-        if taxation is not UNTAXED:
-            priced = quote.content_as(lines, taxation)
+        taxation = await self._tax(call, quote.content_as(lines, UNTAXED), products, day)
+        priced = quote.content_as(lines, taxation)
         steps = {line.id: steps_of(line, "List price", (), quote.prices_include_tax) for line in priced.lines}
         return Priced(lines, taxation, Explanation(steps))
+
+    async def _tax(self, call: Call, quote: Quote, products: Mapping[UUID, Product], day: date) -> Taxation:
+        """What is due on a quote that is priced but for the tax."""
+        if not quote.tax_region or not quote.lines:
+            return UNTAXED
+        settings = await TaxSettingsStore(call).current()
+        question = TaxQuestion(
+            lines=tuple(
+                TaxableLine(
+                    line.id, line.total.amount, _tax_class(line, products, settings), line.product_id, index
+                )
+                for index, line in enumerate(quote.lines)
+                if line.counts
+            ),
+            currency=quote.currency,
+            region=quote.tax_region,
+            day=day,
+            account_id=quote.account_id,
+            prices_include_tax=quote.prices_include_tax,
+            rounding=settings.rounding,
+        )
+        return await self.taxes[settings.calculator].calculate(call, question)
+
+
+def _tax_class(line: QuoteLine, products: Mapping[UUID, Product], settings: TaxSettings) -> str:
+    if line.tax_class:
+        return line.tax_class
+    product = products.get(line.product_id) if line.product_id is not None else None
+    own = product.tax_class if product is not None else ""
+    return own or (settings.freight_class if line.kind is LineKind.FREIGHT else settings.default_class)

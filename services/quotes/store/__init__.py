@@ -9,6 +9,7 @@ from services.quotes.store.orders import OrderStore
 from services.quotes.store.prices import PriceBookStore, PriceStore
 from services.quotes.store.products import ProductStore
 from services.quotes.store.quotes import QuoteStore
+from services.quotes.store.taxes import TaxExemptionStore, TaxRateStore, TaxSettingsStore
 
 __all__ = [
     "ASIDE",
@@ -21,5 +22,8 @@ __all__ = [
     "PriceStore",
     "ProductStore",
     "QuoteStore",
+    "TaxExemptionStore",
+    "TaxRateStore",
+    "TaxSettingsStore",
     "next_number",
 ]
