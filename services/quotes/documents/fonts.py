@@ -2,10 +2,8 @@
 on a bare machine and nothing is fetched. A folder of one's own can come before them."""
 
 from functools import lru_cache
-from pathlib import Path
+from importlib import resources
 
-import manimgx_fonts
-import manimgx_fonts_cjk
 import typst
 
 LATIN = "Noto Sans"
@@ -16,9 +14,11 @@ _OTHERS = ("Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto
 @lru_cache(maxsize=8)
 def fonts(own: str = "") -> typst.Fonts:
     """All fonts, looked through once in a process; `own` is a folder of further ones."""
-    packages = [str(Path(module.__path__[0])) for module in (manimgx_fonts, manimgx_fonts_cjk)]
+    packages = [str(resources.files(package)) for package in ("manimgx_fonts", "manimgx_fonts_cjk")]
     return typst.Fonts(
-        include_system_fonts=False, include_embedded_fonts=False, font_paths=[own, *packages] if own else packages
+        include_system_fonts=False,
+        include_embedded_fonts=False,
+        font_paths=[own, *packages] if own else packages,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_symbol
 
 from chassis.errors import InvalidArgument
 from chassis.money import Money, minor_unit
@@ -90,6 +90,8 @@ class Language:
         amount = money.amount.quantize(Decimal(1).scaleb(-min(max(digits, own), _PRICE_DIGITS)))
         places = -int(amount.as_tuple().exponent)
         pattern = _with_digits(self.locale.currency_formats["standard"].pattern, places)
+        if get_currency_symbol(money.currency, self.locale)[-1:].isalpha():  # as CLDR asks: CHF 5, not CHF5
+            pattern = pattern.replace("¤#", "¤\u00a0#")
         return str(
             format_currency(
                 amount, money.currency, pattern, locale=self.locale, currency_digits=False,

@@ -43,7 +43,9 @@ class Picture:
     @property
     def file_name(self) -> str:
         """Under what name the template reads it: Typst goes by the ending."""
-        return {"image/png": "logo.png", "image/jpeg": "logo.jpg", "image/svg+xml": "logo.svg"}[self.media_type]
+        return {"image/png": "logo.png", "image/jpeg": "logo.jpg", "image/svg+xml": "logo.svg"}[
+            self.media_type
+        ]
 
 
 class Typesetter:
@@ -78,10 +80,20 @@ def set_pages(
     return bytes(_compile(content, logo, own_fonts, format="pdf", timestamp=int(at.timestamp())))
 
 
-def set_pictures(content: Mapping[str, Any], logo: Picture | None = None, dots_per_inch: int = 90) -> list[bytes]:
+def set_pictures(
+    content: Mapping[str, Any], logo: Picture | None = None, dots_per_inch: int = 90
+) -> list[bytes]:
     """The same as one PNG a page, for whoever looks at them."""
     pages = _compile(content, logo, "", format="png", ppi=dots_per_inch)
     return [pages] if isinstance(pages, bytes) else list(pages)
+
+
+def set_picture(logo: Picture) -> None:
+    """Sets a picture alone; raises typst.TypstError where it cannot be."""
+    with tempfile.TemporaryDirectory(prefix="sfa-logo-") as name:
+        (Path(name) / logo.file_name).write_bytes(logo.content)
+        (Path(name) / "logo.typ").write_text(f'#image("{logo.file_name}", width: 5cm)')
+        _compiler(Path(name) / "logo.typ", "").compile(format="pdf")
 
 
 def _compile(content: Mapping[str, Any], logo: Picture | None, own_fonts: str, **options: Any) -> Any:
@@ -92,11 +104,16 @@ def _compile(content: Mapping[str, Any], logo: Picture | None, own_fonts: str, *
         (folder / "data.json").write_bytes(orjson.dumps({**content, "logo": logo.file_name if logo else ""}))
         if logo is not None:
             (folder / logo.file_name).write_bytes(logo.content)
-        compiler = typst.Compiler(
-            str(folder / _TEMPLATE), root=name, font_paths=fonts(own_fonts), ignore_system_fonts=True,
-            package_path=name, package_cache_path=name,
-        )  # fmt: skip
-        return compiler.compile(**options)
+        return _compiler(folder / _TEMPLATE, own_fonts).compile(**options)
+
+
+def _compiler(template: Path, own_fonts: str) -> typst.Compiler:
+    """It reads what is in the template's folder, and no package."""
+    folder = str(template.parent)
+    return typst.Compiler(
+        str(template), root=folder, font_paths=fonts(own_fonts), ignore_system_fonts=True,
+        package_path=folder, package_cache_path=folder,
+    )  # fmt: skip
 
 
 def hash_of(document: bytes) -> str:
