@@ -30,6 +30,7 @@ _SETTING_UP: Final = frozenset(
     {
         "pipelines.write",
         "products.write",
+        "documents.write",
         "costs.write",
         "promotions.read",
         "promotions.write",
