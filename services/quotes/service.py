@@ -20,6 +20,7 @@ from sfa.quotes.v1 import (
 from chassis.service import Service, ServiceContext
 from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
+from services.quotes.documents.wiring import DOCUMENTS, documents
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.lifecycle import LIFECYCLE, move_on
 from services.quotes.opportunities import Opportunities
@@ -62,6 +63,7 @@ def build(context: ServiceContext) -> Service:
     channel = cast("grpc.aio.Channel", context.peers.channel("opportunities"))
     opportunities = Opportunities(OpportunityServiceStub(channel))
     taxes = TaxCalculators(OutsideTax(OutsideTaxSettings()))
+    paper = documents(context)
     return Service(
         name="quotes",
         servicers={
@@ -83,6 +85,7 @@ def build(context: ServiceContext) -> Service:
             inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]: InventoryServicer(),
             reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
             taxes_pb2.DESCRIPTOR.services_by_name["TaxService"]: TaxServicer(),
+            **paper.servicers,
         },
         entities=[
             PRODUCT,
@@ -96,7 +99,8 @@ def build(context: ServiceContext) -> Service:
             *PROMOTIONS,
             *STOCK,
             *TAXES,
+            *DOCUMENTS,
         ],
         subscriptions=subscriptions,
-        due={EXPIRY: expire, LIFECYCLE: move_on, REMINDER: remind, holds.SWEEP: holds.sweep},
+        due={EXPIRY: expire, LIFECYCLE: move_on, REMINDER: remind, holds.SWEEP: holds.sweep, **paper.due},
     )

@@ -143,9 +143,7 @@ class Bound:
 
     def allows(self, count: int, amount: Decimal) -> bool:
         """Whether so much fits."""
-        return (self.count is None or count <= self.count) and (
-            self.amount is None or amount <= self.amount
-        )
+        return (self.count is None or count <= self.count) and (self.amount is None or amount <= self.amount)
 
 
 UNBOUNDED: Final = Bound()
@@ -180,9 +178,7 @@ class Usage:
         )
 
 
-def first_scope_beyond(
-    redemption: Redemption, refused: Iterable[UUID], bounds: Mapping[UUID, Bound]
-) -> str:
+def first_scope_beyond(redemption: Redemption, refused: Iterable[UUID], bounds: Mapping[UUID, Bound]) -> str:
     """In words, which limit a redemption would break: the widest of those that refused it."""
     refusing = set(refused)
     if IN_ALL in refusing:

@@ -6,11 +6,13 @@ from services.quotes.tables.families import PRODUCT_FAMILY
 from services.quotes.tables.orders import ORDER
 from services.quotes.tables.prices import PRICE_BOOK, PRICE_BOOK_ENTRY
 from services.quotes.tables.products import PRODUCT
+from services.quotes.tables.promotions import COUPON, COUPON_BATCH, PRICING_SETTINGS, PROMOTION, REDEMPTION
 from services.quotes.tables.quotes import QUOTE
 from services.quotes.tables.stock import STOCK_ITEM, STOCK_SETTINGS, WAREHOUSE
 from services.quotes.tables.taxes import TAX_EXEMPTION, TAX_RATE, TAX_SETTINGS
 
 APPROVALS = (APPROVAL_RULE, APPROVAL, APPROVAL_DELEGATION)
+PROMOTIONS = (PROMOTION, COUPON_BATCH, COUPON, REDEMPTION, PRICING_SETTINGS)
 STOCK = (WAREHOUSE, STOCK_ITEM, STOCK_SETTINGS)
 TAXES = (TAX_RATE, TAX_EXEMPTION, TAX_SETTINGS)
 
@@ -22,6 +24,7 @@ __all__ = [
     "PRODUCT",
     "PRODUCT_COST",
     "PRODUCT_FAMILY",
+    "PROMOTIONS",
     "QUOTE",
     "STOCK",
     "TAXES",

@@ -12,6 +12,23 @@ def upgrade() -> None:
     _promotions()
     _coupons()
     _redemptions()
+    migration.entity(
+        "pricing_settings",
+        """
+        policy text NOT NULL,
+        within_percent numeric NOT NULL,
+        combine text NOT NULL,
+        remainder text NOT NULL,
+        grouping text NOT NULL,
+        rounding text NOT NULL,
+        round_at text NOT NULL,
+        record_zero_effect boolean NOT NULL,
+        allows_zero_prices boolean NOT NULL,
+        budget_ms integer NOT NULL,
+        line_margin_floor numeric,
+        document_margin_floor numeric
+        """,
+    )
 
 
 def _promotions() -> None:
@@ -32,7 +49,7 @@ def _promotions() -> None:
         conditions jsonb NOT NULL,
         stacking jsonb NOT NULL,
         limits jsonb NOT NULL,
-        funding jsonb,
+        funding jsonb NOT NULL,
         activated_at timestamptz,
         ended_at timestamptz
         """,
