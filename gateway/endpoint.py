@@ -20,6 +20,7 @@ from gateway.exchange import Exchange, read_body, send_answer
 from gateway.from_json import JsonReader
 from gateway.limits import RateLimit
 from gateway.problems import Header, Problem, method_not_allowed
+from gateway.raw import matches, send_raw
 from gateway.reading import RequestReader, accepts
 from gateway.settings import GatewaySettings
 from gateway.to_json import JsonWriter
@@ -76,6 +77,8 @@ class TranscodedRoutes(BaseRoute):
         target = found.methods.get(method)
         if target is None and method == "HEAD":
             target = found.methods.get("GET")
+            if target is not None and not target[0].rpc.reads and not target[0].streams:
+                target = None  # what is only asked about does not happen
         if target is None:
             raise method_not_allowed(found.methods)
         route, answerer = target
@@ -144,6 +147,7 @@ class UnaryEndpoint:
         fields = route.response.fields_by_name
         self._has_etag = "etag" in fields
         self._has_next = "next_page_token" in fields and route.method == "GET"
+        self._is_raw = route.answers_raw
         self._is_empty = route.response.full_name == _EMPTY
         self._item_prefix = route.item_template.removesuffix("{id}").encode()
 
@@ -160,7 +164,7 @@ class UnaryEndpoint:
         """Answers one request."""
         exchange: Exchange = scope["sfa.exchange"]
         metadata = await admitted(self._route, exchange, self._gate)
-        if not accepts(exchange, b"application/json"):
+        if not self._is_raw and not accepts(exchange, b"application/json"):
             raise Problem(406, "NOT_ACCEPTABLE", "The answer is application/json.")
         settings = self._settings
         body = b""
@@ -170,6 +174,9 @@ class UnaryEndpoint:
         exchange.conditional = conditional
         response, trailing = await self._call(request, metadata, settings.call_seconds)
 
+        if self._is_raw:
+            await send_raw(send, exchange, response, settings.gzip_minimum_bytes, trailing)
+            return
         headers: list[Header] = [_CACHE]
         for name, value in trailing:
             if name == "sfa-consistency":
@@ -179,7 +186,7 @@ class UnaryEndpoint:
         if self._has_etag and response.etag:
             etag = b'"%b"' % response.etag.encode()
             headers.append((b"etag", etag))
-            if self._route.method == "GET" and _matches(exchange.headers.get(b"if-none-match"), etag):
+            if self._route.method == "GET" and matches(exchange.headers.get(b"if-none-match"), etag):
                 await send_answer(send, exchange, 304, b"", headers)
                 return
         if self._has_next and response.next_page_token:
@@ -217,15 +224,6 @@ async def admitted(route: Route, exchange: Exchange, gate: Gate) -> Metadata:
             )  # fmt: skip
         metadata = (*metadata, ("sfa-consistency", consistency))
     return metadata
-
-
-def _matches(if_none_match: bytes | None, etag: bytes) -> bool:
-    """Weak comparison (RFC 9110 section 13.1.2)."""
-    if not if_none_match:
-        return False
-    if if_none_match.strip() == b"*":
-        return True
-    return any(item.strip().removeprefix(b"W/") == etag for item in if_none_match.split(b","))
 
 
 def _next_link(scope: Mapping[str, Any], token: str) -> bytes:

@@ -105,7 +105,7 @@ def _operation(route: Route, schemas: Schemas, *, unique: bool) -> dict[str, Any
 
 
 def _tag(route: Route) -> str:
-    return route.segments[1]
+    return route.segments[1] if route.segments[1] != "{}" else route.segments[0]
 
 
 def _tags(contract: Contract, routes: Sequence[Route], schemas: Schemas) -> list[dict[str, str]]:
@@ -193,11 +193,14 @@ def _header_parameter(header: str) -> dict[str, Any]:
 def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
     if not route.body:
         return None
+    if route.takes_raw_body:
+        return {"required": False, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
     partial = route.method == "PATCH" or ":batchUpsert" in route.template
     if (field := route.body_field) is not None and field.message_type is not None:
         schema = schemas.message(field.message_type, partial=partial)
     else:
         without = {variable.split(".")[0] for variable in route.variables} | set(route.headers.values())
+        without.add(route.client_field)
         schema = schemas.object(route.request, partial=partial, without=frozenset(without))
         if not schema["properties"]:
             return None
@@ -218,6 +221,13 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         }
     elif response.full_name == "google.protobuf.Empty":
         ok = {"description": "Done."}
+    elif route.answers_raw:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        ok = {
+            "description": "The content itself, as what its `Content-Type` says.",
+            "content": {"*/*": binary},
+        }
+        ok["headers"] = {"ETag": _HEADERS["ETag"]}
     else:
         ok = {
             "description": schemas.text(str(response.full_name)) or "Done.",

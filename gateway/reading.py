@@ -24,6 +24,7 @@ _TEXT_TYPES = frozenset(
 )
 _MOST_PARAMETERS = 300
 _NESTING = 2
+_MOST_ADDRESS, _MOST_USER_AGENT, _MOST_MEDIA_TYPE = 64, 500, 200
 
 _F = FieldDescriptor
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
@@ -51,7 +52,7 @@ class RequestReader:
             for fill in (json.field(field),)
         }
         self._loose = {name: (_loose(field), field.is_repeated) for name, _, field in self._parameters}
-        self._fill_body = self._body_filler(json)
+        self._fill_body = None if route.takes_raw_body else self._body_filler(json)
 
     def _body_filler(self, json: JsonReader) -> Fill | None:
         route = self.route
@@ -62,6 +63,8 @@ class RequestReader:
         elsewhere = {_camel(variable): "the path" for variable in route.variables if "." not in variable}
         names = route.request.fields_by_name
         elsewhere |= {names[name].json_name: f"the header {header}" for header, name in route.headers.items()}
+        if route.client_field:
+            elsewhere[names[route.client_field].json_name] = "the connection"
         return json.fill(route.request, elsewhere)
 
     def read(self, values: Sequence[str], query: bytes, body: bytes, exchange: Exchange) -> tuple[Any, bool]:
@@ -73,7 +76,9 @@ class RequestReader:
         """
         message = self._new()
         try:
-            if body:
+            if self.route.takes_raw_body:
+                self._take_body(message, body, exchange)
+            elif body:
                 self._read_body(message, body, exchange)
             for path, value in zip(self.route.variables, values, strict=True):
                 self._read_variable(message, path, value)
@@ -81,7 +86,19 @@ class RequestReader:
                 self._read_query(message, query)
         except BadField as error:
             raise of_field(_printable(error.field), error.detail) from None
+        if self.route.client_field:
+            client = getattr(message, self.route.client_field)
+            client.address = exchange.client[:_MOST_ADDRESS]
+            client.user_agent = exchange.header(b"user-agent")[:_MOST_USER_AGENT]
         return message, self._read_headers(message, exchange)
+
+    def _take_body(self, message: Message, body: bytes, exchange: Exchange) -> None:
+        _refuse_encoded(exchange)
+        field = self.route.body_field
+        assert field is not None, "a raw body has a field"
+        content = getattr(message, field.name)
+        content.content_type = exchange.header(b"content-type")[:_MOST_MEDIA_TYPE]
+        content.data = body
 
     def _read_body(self, message: Message, body: bytes, exchange: Exchange) -> None:
         if self._fill_body is None:
@@ -91,10 +108,7 @@ class RequestReader:
             raise _unsupported(
                 "Content-Type", "The body must be application/json.", b"accept", b"application/json"
             )
-        if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise _unsupported(
-                "Content-Encoding", "The body must not be compressed.", b"accept-encoding", b"identity"
-            )
+        _refuse_encoded(exchange)
         try:
             value = read(body)
         except MalformedJson as error:
@@ -163,6 +177,13 @@ class RequestReader:
         if match.strip() != "*":
             message.etag = _etag(match)
         return True
+
+
+def _refuse_encoded(exchange: Exchange) -> None:
+    if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise _unsupported(
+            "Content-Encoding", "The body must not be compressed.", b"accept-encoding", b"identity"
+        )
 
 
 def query_parameters(

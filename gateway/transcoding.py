@@ -19,6 +19,9 @@ from chassis.contract import PUBLIC, Rpc, rpcs
 
 IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID = "Idempotency-Key", "If-Match", "Last-Event-ID"
 
+HTTP_BODY, CLIENT = "google.api.HttpBody", "sfa.api.v1.Client"
+"""Content that is not JSON, and who is at the other end of the connection."""
+
 _VARIABLE = re.compile(r"\{([a-z_][a-z0-9_.]*)(?:=\*)?\}")
 _LITERAL = re.compile(r"[A-Za-z0-9_.-]+")
 _MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -95,17 +98,38 @@ class Route:
         """The field that the body is; None where it is the whole request, or where there is none."""
         return _field(self.request, self.body) if self.body not in ("", WHOLE) else None
 
+    @property
+    def takes_raw_body(self) -> bool:
+        """Whether the body is taken as it is, whatever it is."""
+        field = self.body_field
+        return field is not None and field.message_type is not None and _is(field, HTTP_BODY)
+
+    @property
+    def answers_raw(self) -> bool:
+        """Whether the answer is content of its own kind, and not a message as JSON."""
+        return bool(self.response.full_name == HTTP_BODY)
+
+    @cached_property
+    def client_field(self) -> str:
+        """The field that says who is at the other end; empty where there is none."""
+        return next((str(field.name) for field in self.request.fields if _is(field, CLIENT)), "")
+
     @cached_property
     def query_fields(self) -> Sequence[FieldDescriptor]:
         """The request's fields that are given in the query: all that come from nowhere else."""
         if self.body == WHOLE:
             return ()
         taken = {variable.split(".")[0] for variable in self.variables} | set(self.headers.values())
+        taken.add(self.client_field)
         if self.body_field is not None:
             taken.add(self.body_field.name)
         if LAST_EVENT_ID in self.headers:  # a browser's EventSource cannot set it when it begins
             taken.discard("cursor")
         return [field for field in self.request.fields if field.name not in taken]
+
+
+def _is(field: FieldDescriptor, full_name: str) -> bool:
+    return field.message_type is not None and field.message_type.full_name == full_name
 
 
 def routes_of(services: Sequence[ServiceDescriptor]) -> list[Route]:

@@ -40,14 +40,14 @@ class QuoteDocumentServicer:
         self.settings = settings
 
     async def GetQuoteDocument(self, request: pb.GetQuoteDocumentRequest, call: Call) -> HttpBody:
-        quote = await QuoteStore(call).get(request.quote_id, field="quote_id")
+        quote = await QuoteStore(call).get(request.id)
         issued = await self.documents.issue(call, quote, request.template_id, request.language)
         return inline(issued.pdf, file_name(quote))
 
     async def ListQuoteDocuments(
         self, request: pb.ListQuoteDocumentsRequest, call: Call
     ) -> pb.ListQuoteDocumentsResponse:
-        quote = await QuoteStore(call).get(request.quote_id, deleted=True, field="quote_id")
+        quote = await QuoteStore(call).get(request.id, deleted=True)
         rows = await QuoteDocumentStore(call, self.documents.blobs).of_quote(quote.id)
         return pb.ListQuoteDocumentsResponse(quote_documents=map(wire.document_to_proto, rows))
 
@@ -93,7 +93,7 @@ class QuoteDocumentServicer:
     async def ListAcceptanceEvidence(
         self, request: pb.ListAcceptanceEvidenceRequest, call: Call
     ) -> pb.ListAcceptanceEvidenceResponse:
-        quote = await QuoteStore(call).get(request.quote_id, deleted=True, field="quote_id")
+        quote = await QuoteStore(call).get(request.id, deleted=True)
         rows = await EvidenceStore(call).of_quote(quote.id)
         return pb.ListAcceptanceEvidenceResponse(acceptance_evidence=map(wire.evidence_to_proto, rows))
 
