@@ -1,0 +1,499 @@
+"""Whose units they are: giving the units of connected lines to promotions that cannot have them all.
+
+One promotion alone is settled by dynamic programming over its lines, rounding included. Several that want
+the same units are settled by trying every way, as long as these are few; else one after another in the
+orders that promise most, and how much better it could be at most is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+
+from services.quotes.pricing.grouping import (
+    best_bought,
+    fixed_units,
+    free_units_are_right,
+    group_size,
+    is_fixed,
+    line_limit,
+    most_repeats,
+    reach_units,
+)
+from services.quotes.pricing.model import BundlePrice, BuyGet, Free, UsesUp
+from services.quotes.pricing.problem import Kind, Offer, Problem
+from services.quotes.pricing.solver.lines import Lines, Part, Placed
+
+_MOST_WAYS = 1500
+_MOST_TIMES = 400
+Way = tuple[dict[int, int], dict[int, int]]  # units rewarded and bought, by line
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """The least cost found for lines, how, and by how much it may be too high."""
+
+    cost: int
+    loose: int
+    parts: dict[int, tuple[Part, ...]]
+
+
+def is_placed(offer: Offer) -> bool:
+    """Whether it takes some units and not others, so that somebody must say which."""
+    reach = getattr(offer.benefit, "reach", None)
+    return offer.kind in (Kind.BUY_GET, Kind.BUNDLE, Kind.GROUP_AMOUNT) or (
+        reach is not None and reach.is_limited
+    )
+
+
+def lines_of(offer: Offer) -> frozenset[int]:
+    """The lines whose units it may reward or use up."""
+    bought = offer.buys if offer.uses_up is UsesUp.ALL else ()
+    return frozenset((*offer.targets, *bought))
+
+
+class Allocation:
+    """Allocations for one problem."""
+
+    def __init__(
+        self, lines: Lines, free: Sequence[int], price: Callable[[int, int], int], minor: int
+    ) -> None:
+        """`free` says by line which offers stand on whole lines or any units; `price` what an amount counts."""
+        self._problem: Problem = lines.problem
+        self._lines = lines
+        self._free = free
+        self._price = price
+        self._minor = minor
+        self._alone: dict[tuple[int, int], Allocated | None] = {}
+
+    def line(self, line: int, allowed: int, placed: Placed = ()) -> tuple[int, int, tuple[Part, ...]] | None:
+        """Cost, looseness and parts of one line."""
+        best = self._lines.best(line, allowed & self._free[line], placed)
+        if best is None:
+            return None
+        cost = self._price(line, best.amount)
+        loose = 0 if best.least == best.amount else cost - self._price(line, best.least)
+        return cost, loose, best.parts
+
+    def best(self, lines: Iterable[int], allowed: int, placed: Sequence[Offer]) -> Allocated | None:
+        """The least that the lines come to when these offers may be placed on their units."""
+        cost = loose = 0
+        parts: dict[int, tuple[Part, ...]] = {}
+        for group, offers in _connected(lines, placed):
+            found = self._group(group, allowed, offers)
+            if found is None:
+                return None
+            cost += found.cost
+            loose += found.loose
+            parts |= found.parts
+        return Allocated(cost, loose, parts)
+
+    def _group(self, lines: Sequence[int], allowed: int, offers: Sequence[Offer]) -> Allocated | None:
+        if not offers:
+            return self._settle(lines, allowed, [])
+        if len(offers) == 1:
+            return self._single(lines, allowed, offers[0])
+        return self._several(lines, allowed, offers)
+
+    # --- what an allocation comes to ---------------------------------------------------------------
+
+    def _settle(
+        self, lines: Iterable[int], allowed: int, placed: Sequence[tuple[Offer, Way]]
+    ) -> Allocated | None:
+        """Every line priced with the units it has to give."""
+        by_line: dict[int, list[tuple[int, int, int]]] = {}
+        spreads = False
+        for offer, (rewarded, bought) in placed:
+            spreads = spreads or offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT)
+            for line in rewarded.keys() | bought.keys():
+                units = (offer.index, rewarded.get(line, 0), bought.get(line, 0))
+                by_line.setdefault(line, []).append(units)
+        cost = loose = 0
+        parts: dict[int, tuple[Part, ...]] = {}
+        for line in lines:
+            found = self.line(line, allowed, tuple(sorted(by_line.get(line, ()))))
+            if found is None:
+                return None
+            cost += found[0]
+            loose += found[1]
+            parts[line] = found[2]
+        if not spreads:
+            return Allocated(cost, loose, parts)
+        amounts = self._lines.amounts({line: parts[line] for line in by_line})
+        if amounts is None:
+            return None
+        cost = sum(
+            self._price(line, amounts[line]) if line in amounts else self.line(line, allowed)[0]  # type: ignore[index]
+            for line in parts
+        )
+        return Allocated(cost, loose, parts)
+
+    # --- one offer alone ---------------------------------------------------------------------------
+
+    def _single(self, lines: Sequence[int], allowed: int, offer: Offer) -> Allocated | None:
+        around = 0
+        for line in lines:
+            around |= self._free[line]
+        key = (offer.index, allowed & around)
+        if key not in self._alone:
+            self._alone[key] = self._find_single(lines, allowed, offer)
+        return self._alone[key]
+
+    def _find_single(self, lines: Sequence[int], allowed: int, offer: Offer) -> Allocated | None:
+        without = self._settle(lines, allowed, [])
+        if without is None:
+            return None
+        best = without
+        loose = 0
+        if is_fixed(self._problem, offer) or offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
+            ways, loose = self._times(offer)
+        else:
+            found = self._dynamic(lines, allowed, offer)
+            ways = [] if found is None else [found]
+        for way in ways:
+            settled = self._settle(lines, allowed, [(offer, way)])
+            if settled is not None and settled.cost < best.cost:
+                best = settled
+                if not settled.loose and offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
+                    break  # more repeats never cost more, and come first
+        return Allocated(best.cost, best.loose + loose, best.parts)
+
+    def _times(self, offer: Offer) -> tuple[list[Way], int]:
+        """One way for each number of repeats, the most first, and by how much another way may be better."""
+        most = min(most_repeats(self._problem, offer), _MOST_TIMES)
+        if is_fixed(self._problem, offer):
+            if offer.kind not in (Kind.BUY_GET, Kind.GROUP_AMOUNT):
+                most = 1
+            fixed = [fixed_units(self._problem, offer, times) for times in range(most, 0, -1)]
+            keep = offer.uses_up is UsesUp.ALL
+            return [(way[0], way[1] if keep else {}) for way in fixed if way is not None], 0
+        ways = [way for times in range(most, 0, -1) if (way := self._dearest(offer, times)) is not None]
+        is_plain = all(len(part) == 1 for part in offer.parts) if offer.parts else len(offer.targets) == 1
+        return ways, 0 if is_plain else self._minor * (1 + len(offer.targets)) + self._between_rates(offer)
+
+    def _between_rates(self, offer: Offer) -> int:
+        """What it may matter on which lines an amount falls: their taxes differ."""
+        facts = self._problem.lines
+        weights = [self._price(line, 1000) for line in offer.targets]
+        if max(weights) - min(weights) < self._minor:
+            return 0
+        most = sum(facts[line].entry for line in offer.targets) // self._problem.tick
+        return (max(weights) - min(weights)) * most // 1000
+
+    def _dearest(self, offer: Offer, times: int) -> Way | None:
+        facts = self._problem.lines
+        left = {line: facts[line].whole for line in offer.targets}
+        rewarded: dict[int, int] = {}
+        benefit = offer.benefit
+        if isinstance(benefit, BundlePrice):
+            wanted = sorted(
+                (
+                    (part, component.quantity)
+                    for part, component in zip(offer.parts, benefit.components, strict=True)
+                ),
+                key=lambda one: len(one[0]),
+            )
+        else:
+            wanted = [(offer.targets, group_size(offer))]
+        for part, quantity in wanted:
+            missing = times * quantity
+            for line in sorted(part, key=lambda i: (-facts[i].unit, facts[i].tie)):
+                number = min(missing, left[line])
+                if number:
+                    rewarded[line] = rewarded.get(line, 0) + number
+                    left[line] -= number
+                    missing -= number
+            if missing:
+                return None
+        return rewarded, {}
+
+    def _dynamic(self, lines: Sequence[int], allowed: int, offer: Offer) -> Way | None:
+        """The best units for an offer whose gain is the sum of what its units gain."""
+        facts = self._problem.lines
+        deal = offer.benefit if isinstance(offer.benefit, BuyGet) else None
+        targets = set(offer.targets)
+        buys = set(offer.buys)
+        sign = -1 if deal is not None and deal.free is Free.DEAREST else 1
+        order = sorted(targets, key=lambda i: (-sign * facts[i].unit, facts[i].tie))
+        if deal is None:
+            most = reach_units(self._problem, offer)
+            step = offer.benefit.reach.step  # type: ignore[union-attr]  # placed: it has a reach
+        else:
+            most = most_repeats(self._problem, offer) * deal.get_quantity
+            step = deal.get_quantity
+        elsewhere = sum(facts[line].whole for line in buys - targets)
+        available = sum(facts[line].whole for line in buys)
+        states: dict[tuple[int, int], tuple[int, tuple[tuple[int, int], ...]]] = {(0, 0): (0, ())}
+        above = 0
+        for place, line in enumerate(order):
+            limit = line_limit(self._problem, offer, line) if deal is None else facts[line].whole
+            is_bought = line in buys
+            above += facts[line].whole if is_bought else 0
+            level_ends = place + 1 == len(order) or facts[order[place + 1]].unit != facts[line].unit
+            base = self.line(line, allowed)
+            if base is None:
+                return None
+            costs: list[int | None] = []
+            for units in range(min(limit, most) + 1):
+                found = self.line(line, allowed, ((offer.index, units, 0),)) if units else base
+                costs.append(None if found is None else found[0] - base[0])
+            further: dict[tuple[int, int], tuple[int, tuple[tuple[int, int], ...]]] = {}
+            for (taken, among), (cost, how) in states.items():
+                for units, more in enumerate(costs):
+                    if more is None or taken + units > most:
+                        continue
+                    now = taken + units
+                    both = among + units if is_bought else among
+                    if deal is not None and level_ends and deal.free is not Free.ANY:
+                        needed = deal.buy_quantity * -(-now // deal.get_quantity)
+                        if elsewhere + above - both < needed:
+                            continue
+                    reached = further.get((now, both))
+                    if reached is None or cost + more < reached[0]:
+                        chosen = (*how, (line, units)) if units else how
+                        further[now, both] = (cost + more, chosen)
+            states = further
+        best: tuple[int, int, Way] | None = None
+        for (taken, among), (cost, how) in states.items():
+            if not taken or taken % step or cost > 0:
+                continue
+            rewarded = dict(how)
+            bought: dict[int, int] = {}
+            if deal is not None:
+                wanted = taken // step * deal.buy_quantity
+                if available - among < wanted:
+                    continue
+                bought = best_bought(self._problem, offer, rewarded, wanted)
+                if sum(bought.values()) != wanted or not free_units_are_right(
+                    self._problem, offer, rewarded, bought
+                ):
+                    continue
+                if offer.uses_up is not UsesUp.ALL:
+                    bought = {}
+            if best is None or (cost, taken) < best[:2]:
+                best = (cost, taken, (rewarded, bought))
+        return None if best is None else best[2]
+
+    # --- several that want the same units ----------------------------------------------------------
+
+    def _several(self, lines: Sequence[int], allowed: int, offers: Sequence[Offer]) -> Allocated | None:
+        without = self._settle(lines, allowed, [])
+        if without is None:
+            return None
+        singles: list[Allocated] = []
+        for offer in offers:
+            alone = self._single(lines, allowed, offer)
+            if alone is None:
+                return None
+            singles.append(alone)
+        least = without.cost - sum(without.cost - alone.cost + alone.loose for alone in singles)
+        best = without
+        spaces = [self._ways(offer) for offer in offers]
+        count = 1
+        for space in spaces:
+            count *= 1 if space is None else len(space) + 1
+        is_complete = None not in spaces and count <= _MOST_WAYS
+        candidates = (
+            self._every(offers, [space or [] for space in spaces])
+            if is_complete
+            else self._greedy(lines, allowed, offers, [without.cost - alone.cost for alone in singles])
+        )
+        for placed in candidates:
+            settled = self._settle(lines, allowed, placed)
+            if settled is not None and settled.cost < best.cost:
+                best = settled
+            if best.cost <= least:
+                break
+        exact = is_complete and not any(alone.loose for alone in singles)
+        overlap = any(offer.uses_up is UsesUp.NOTHING for offer in offers)
+        if exact and not overlap:
+            return best
+        return Allocated(best.cost, max(best.loose, best.cost - least), best.parts)
+
+    def _every(
+        self, offers: Sequence[Offer], spaces: Sequence[list[Way]]
+    ) -> Iterable[list[tuple[Offer, Way]]]:
+        whole = self._problem.quoted.whole
+        for chosen in product(*([None, *space] for space in spaces)):
+            used: dict[int, int] = {}
+            for way in chosen:
+                if way is not None:
+                    for side in way:
+                        for line, units in side.items():
+                            used[line] = used.get(line, 0) + units
+            if all(units <= whole[line] for line, units in used.items()):
+                yield [(offer, way) for offer, way in zip(offers, chosen, strict=True) if way is not None]
+
+    def _ways(self, offer: Offer) -> list[Way] | None:
+        """Every way to place an offer; None: they are too many."""
+        problem = self._problem
+        if is_fixed(problem, offer):
+            return self._times(offer)[0]
+        whole = problem.quoted.whole
+        benefit = offer.benefit
+        if isinstance(benefit, BundlePrice):
+            ways, loose = self._times(offer)
+            return None if loose else ways
+        targets = offer.targets
+        if isinstance(benefit, BuyGet):
+            most, step = most_repeats(problem, offer) * benefit.get_quantity, benefit.get_quantity
+            limits = [whole[line] for line in targets]
+        elif offer.kind is Kind.GROUP_AMOUNT:
+            step = group_size(offer)
+            most = most_repeats(problem, offer) * step
+            limits = [whole[line] for line in targets]
+        else:
+            most, step = reach_units(problem, offer), benefit.reach.step  # type: ignore[union-attr]
+            limits = [line_limit(problem, offer, line) for line in targets]
+        rewards = _vectors(targets, limits, most, step)
+        if rewards is None or not isinstance(benefit, BuyGet):
+            return None if rewards is None else [(rewarded, {}) for rewarded in rewards]
+        found: list[Way] = []
+        for rewarded in rewards:
+            wanted = sum(rewarded.values()) // step * benefit.buy_quantity
+            if offer.uses_up is not UsesUp.ALL:
+                bought = best_bought(problem, offer, rewarded, wanted)
+                if sum(bought.values()) == wanted and free_units_are_right(problem, offer, rewarded, bought):
+                    found.append((rewarded, {}))
+                continue
+            room = [whole[line] - rewarded.get(line, 0) for line in offer.buys]
+            choices = _vectors(offer.buys, room, wanted, 1, exactly=wanted)
+            if choices is None:
+                return None
+            found += [
+                (rewarded, bought)
+                for bought in choices
+                if free_units_are_right(problem, offer, rewarded, bought)
+            ]
+            if len(found) > _MOST_WAYS:
+                return None
+        return found
+
+    def _greedy(
+        self, lines: Sequence[int], allowed: int, offers: Sequence[Offer], gains: Sequence[int]
+    ) -> Iterable[list[tuple[Offer, Way]]]:
+        """One after another, each the most that is left for it, in several orders."""
+        order = sorted(range(len(offers)), key=lambda place: (-gains[place], offers[place].index))
+        orders: Iterable[tuple[int, ...]] = (
+            permutations(order)
+            if len(offers) <= 4
+            else [tuple(order), *((first, *(one for one in order if one != first)) for first in order)]
+        )
+        for sequence in orders:
+            left = dict(enumerate(self._problem.quoted.whole))
+            placed: list[tuple[Offer, Way]] = []
+            for place in sequence:
+                way = self._most_of(offers[place], left)
+                if way is not None:
+                    placed.append((offers[place], way))
+                    for side in way:
+                        for line, units in side.items():
+                            left[line] -= units
+            yield placed
+
+    def _most_of(self, offer: Offer, left: dict[int, int]) -> Way | None:
+        facts = self._problem.lines
+        if is_fixed(self._problem, offer):
+            return next((way for way in self._times(offer)[0] if _fits(way, left)), None)
+        dearest = sorted(offer.targets, key=lambda i: (-facts[i].unit, facts[i].tie))
+        benefit = offer.benefit
+        if isinstance(benefit, BuyGet):
+            return self._most_of_deal(offer, benefit, left, dearest)
+        if isinstance(benefit, BundlePrice):
+            return next((way for way in self._times(offer)[0] if _fits(way, left)), None)
+        if offer.kind is Kind.GROUP_AMOUNT:
+            size, many = group_size(offer), sum(left[line] for line in dearest)
+            many = min(many // size, most_repeats(self._problem, offer)) * size
+            limits = left
+        else:
+            limits = {line: min(left[line], line_limit(self._problem, offer, line)) for line in dearest}
+            many = min(sum(limits.values()), reach_units(self._problem, offer))
+            many -= many % benefit.reach.step  # type: ignore[union-attr]  # placed: it has a reach
+        taken: dict[int, int] = {}
+        for line in dearest:
+            number = min(many, limits[line])
+            if number:
+                taken[line] = number
+                many -= number
+        return (taken, {}) if taken else None
+
+    def _most_of_deal(
+        self, offer: Offer, deal: BuyGet, left: dict[int, int], dearest: Sequence[int]
+    ) -> Way | None:
+        for times in range(min(most_repeats(self._problem, offer), _MOST_TIMES), 0, -1):
+            room = dict(left)
+            wanted = times * deal.get_quantity
+            rewarded: dict[int, int] = {}
+            cheapest_first = dearest if set(offer.buys).isdisjoint(dearest) else list(reversed(dearest))
+            for line in cheapest_first:
+                number = min(wanted, room[line])
+                if number:
+                    rewarded[line] = number
+                    room[line] -= number
+                    wanted -= number
+            if wanted:
+                continue
+            wanted = times * deal.buy_quantity
+            bought: dict[int, int] = {}
+            facts = self._problem.lines
+            for line in sorted(offer.buys, key=lambda i: (i in offer.targets, -facts[i].unit, facts[i].tie)):
+                number = min(wanted, room[line])
+                if number:
+                    bought[line] = number
+                    wanted -= number
+            if not wanted and free_units_are_right(self._problem, offer, rewarded, bought):
+                return rewarded, bought if offer.uses_up is UsesUp.ALL else {}
+        return None
+
+
+def _fits(way: Way, left: dict[int, int]) -> bool:
+    used: dict[int, int] = {}
+    for side in way:
+        for line, units in side.items():
+            used[line] = used.get(line, 0) + units
+    return all(units <= left[line] for line, units in used.items())
+
+
+def _vectors(
+    lines: Sequence[int], limits: Sequence[int], most: int, step: int, exactly: int | None = None
+) -> list[dict[int, int]] | None:
+    """Units by line that make complete steps, not none; None: they are too many."""
+    found: list[tuple[int, tuple[tuple[int, int], ...]]] = [(0, ())]
+    for place, line in enumerate(lines):
+        rest = sum(limits[place + 1 :])
+        further: list[tuple[int, tuple[tuple[int, int], ...]]] = []
+        for total, how in found:
+            least = 0 if exactly is None else max(0, exactly - total - rest)
+            for units in range(least, min(limits[place], most - total) + 1):
+                further.append((total + units, (*how, (line, units)) if units else how))
+            if len(further) > 20 * _MOST_WAYS:
+                return None
+        found = further
+    if exactly is not None:
+        kept = [dict(how) for total, how in found if total == exactly]
+    else:
+        kept = [dict(how) for total, how in found if total and not total % step]
+    return kept if len(kept) <= _MOST_WAYS else None
+
+
+def _connected(lines: Iterable[int], placed: Sequence[Offer]) -> list[tuple[list[int], list[Offer]]]:
+    """Lines and the offers to be placed on them, parted where no offer reaches over."""
+    left = dict.fromkeys(sorted(lines))
+    groups: list[tuple[set[int], list[Offer]]] = []
+    for offer in placed:
+        own = set(lines_of(offer)) & left.keys()
+        offers = [offer]
+        kept = []
+        for group in groups:
+            if group[0] & own:
+                own |= group[0]
+                offers += group[1]
+            else:
+                kept.append(group)
+        groups = [*kept, (own, offers)]
+    taken = {line for group, _ in groups for line in group}
+    found = [([line], []) for line in left if line not in taken]
+    joined: list[tuple[list[int], list[Offer]]] = [*found]
+    joined += [(sorted(group), sorted(offers, key=lambda offer: offer.index)) for group, offers in groups]
+    return joined

@@ -1,0 +1,339 @@
+"""What one line comes to at best under the offers that are allowed, its units given out by who calls.
+
+Every unit carries all that is allowed and lawful, since one more discount never makes a unit dearer; only
+where a floor or zero stands in the way is there something to choose inside a line. Prices come from the
+same phases and floors that evaluate a selection.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from services.quotes.pricing.computed import Computed
+from services.quotes.pricing.floors import least_subtotal
+from services.quotes.pricing.model import Combine, RoundAt, UsesUp
+from services.quotes.pricing.phases import Phases
+from services.quotes.pricing.pieces import Choice, Piece, size_of
+from services.quotes.pricing.problem import Kind, LineFacts, Offer, Problem, after_manual, gain, rounded
+from services.quotes.pricing.settlement import _floored
+from services.quotes.pricing.solver.search import bits
+
+_MOST_SUBSETS = 64
+_MOST_MIXES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Units of a line that are treated alike; `offers` are bits."""
+
+    units: int
+    offers: int
+    bought_for: int = -1
+    is_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The least amount found for a line, how, and below what nothing is."""
+
+    amount: int
+    least: int
+    parts: tuple[Part, ...]
+
+
+Placed = tuple[tuple[int, int, int], ...]  # offer, units rewarded, units bought
+
+
+class Lines:
+    """Lines priced one by one, each question answered once."""
+
+    def __init__(self, problem: Problem, spread: dict[int, Offer]) -> None:
+        """`spread` has offers on the document whose shares by line are known, as amounts on lines."""
+        self.problem = problem
+        self.offers = [spread.get(offer.index, offer) for offer in problem.offers]
+        self._known: dict[tuple[int, int, Placed], Best | None] = {}
+        self._plain_rounding = problem.document.settings.round_at is RoundAt.LINE
+        every = [offer for offer in self.offers if offer.kind not in (Kind.GIFT, Kind.SHIPPING)]
+        every.sort(key=lambda offer: (offer.phase, offer.index))
+        if problem.document.settings.combine is Combine.COMPOUND:
+            self._stages = [(1 << offer.index, [offer]) for offer in every]
+        else:
+            self._stages = [
+                (sum(1 << offer.index for offer in stage), stage)
+                for stage in (list(group) for _, group in groupby(every, key=lambda offer: offer.phase))
+            ]
+        self.users = sum(1 << offer.index for offer in self.offers if offer.uses_up is not UsesUp.NOTHING)
+        self.forced = sum(
+            1 << offer.index
+            for offer in self.offers
+            if problem.offers[offer.index].kind in (Kind.DOCUMENT_PERCENT, Kind.DOCUMENT_AMOUNT)
+        )
+
+        self.whole = sum(1 << offer.index for offer in self.offers if offer.kind is Kind.LINE_AMOUNT)
+
+    def best(self, line: int, allowed: int, placed: Placed = ()) -> Best | None:
+        """The least that the line comes to; None: what is forced on it is not lawful."""
+        key = (line, allowed, placed)
+        try:
+            return self._known[key]
+        except KeyError:
+            found = self._known[key] = self._best(self.problem.lines[line], allowed, placed)
+            return found
+
+    def _best(self, facts: LineFacts, allowed: int, placed: Placed) -> Best | None:
+        parts = self._parts(facts, allowed, placed)
+        amount = self.amount(facts, parts)
+        if amount is not None:
+            return Best(amount, amount, parts)
+        return self._within(facts, allowed, placed)
+
+    def _parts(self, facts: LineFacts, offers: int, placed: Placed) -> tuple[Part, ...]:
+        """Every unit with all offers, of which at most one uses it up."""
+        parts: list[Part] = []
+        plain, used = offers & ~self.users, offers & self.users
+        free = facts.whole
+        for offer, rewarded, bought in placed:
+            if rewarded:
+                parts.append(Part(rewarded, self._lawful(facts, plain, 1 << offer)))
+            if bought:
+                parts.append(Part(bought, plain, offer))
+            free -= rewarded + bought
+        best = 0
+        if used:
+            best = min(
+                (1 << offer for offer in bits(used)),
+                key=lambda bit: (_or_dear(self.unit(facts, plain | bit)), bit),
+            )
+        if free:
+            parts.append(Part(free, plain | best))
+        if facts.rest_size:
+            parts.append(Part(0, plain | best, is_rest=True))
+        return tuple(parts)
+
+    def _lawful(self, facts: LineFacts, plain: int, bit: int) -> int:
+        """The most offers that a rewarded unit can carry beside its reward without costing less than nothing."""
+        if self.unit(facts, plain | bit) is not None:
+            return plain | bit
+        bit |= plain & (self.forced | self.whole)
+        best, least = plain | bit, 1 << 200
+        for subset in _subsets(plain & ~bit):
+            price = self.unit(facts, subset | bit)
+            if price is not None and (price, subset.bit_count()) < (least, best.bit_count()):
+                best, least = subset | bit, price
+        return best
+
+    def unit(self, facts: LineFacts, offers: int) -> int | None:
+        """What a whole unit costs with these offers, in ticks, line amounts aside; None: below zero."""
+        now = facts.unit
+        for mask, stage in self._stages:
+            if not mask & offers:
+                continue
+            off = 0
+            cut = 0
+            for offer in stage:
+                if offers >> offer.index & 1:
+                    more = self._off(offer, now)
+                    off += more
+                    if offer.truncatable:
+                        cut += more
+            if off > now:
+                if off - cut > now:
+                    return None
+                off = now
+            now -= off
+        return now
+
+    @staticmethod
+    def _off(offer: Offer, now: int) -> int:
+        if offer.kind in (Kind.LINE_AMOUNT, Kind.GROUP_AMOUNT, Kind.BUNDLE):
+            return 0
+        if offer.kind is Kind.DOCUMENT_PERCENT:
+            return now * offer.percent[0] // offer.percent[1]
+        return gain(offer, now)
+
+    # --- what parts come to ------------------------------------------------------------------------
+
+    def amount(self, facts: LineFacts, parts: Sequence[Part]) -> int | None:
+        """Minor units after floors and manual discounts; None: it is not lawful."""
+        if self._plain_rounding and self._is_uniform(parts):
+            return self._uniform(facts, parts[0].offers if parts else 0)
+        found = self.amounts({facts.index: parts})
+        return None if found is None else found[facts.index]
+
+    @staticmethod
+    def _is_uniform(parts: Sequence[Part]) -> bool:
+        first = parts[0].offers if parts else 0
+        return all(part.offers == first for part in parts)
+
+    def _uniform(self, facts: LineFacts, offers: int) -> int | None:
+        problem = self.problem
+        if not offers:
+            return facts.plain
+        now = facts.entry
+        whole = facts.whole
+        may_cut = 0
+        for mask, stage in self._stages:
+            if not mask & offers:
+                continue
+            off = cut = 0
+            for offer in stage:
+                if not offers >> offer.index & 1:
+                    continue
+                kind = offer.kind
+                if kind is Kind.UNIT_PERCENT or kind is Kind.BUY_GET or kind is Kind.DOCUMENT_PERCENT:
+                    more = now * offer.percent[0] // offer.percent[1]
+                elif kind is Kind.LINE_AMOUNT:
+                    more = offer.line_amounts.get(facts.index, 0)
+                else:
+                    size = offer.amount * whole
+                    if facts.rest_size:
+                        size += size_of(facts, Piece(facts.index, 0, True, (), -1), offer.amount)
+                    more = size if kind is Kind.UNIT_AMOUNT else max(0, now - size)
+                off += more
+                if offer.truncatable:
+                    cut += more
+            if off > now:
+                if off - cut > now:
+                    return None
+                cut -= off - now
+                off = now
+            now -= off
+            may_cut += cut
+        amount = rounded(problem, facts, after_manual(problem, facts, now))
+        if amount >= facts.least:
+            return amount
+        if facts.least == 1 and not facts.floor:
+            gifts = [offer for offer in bits(offers) if self.offers[offer].kind is Kind.BUY_GET]
+            if any(self.offers[offer].percent[0] == self.offers[offer].percent[1] for offer in gifts):
+                return amount
+        short = least_subtotal(problem, facts, facts.least) * problem.tick - now
+        if may_cut < short:
+            return None
+        return rounded(problem, facts, after_manual(problem, facts, now + short))
+
+    def amounts(self, by_line: dict[int, Sequence[Part]]) -> dict[int, int] | None:
+        """The same for lines that share groups of units."""
+        problem = self.problem
+        choice = Choice([], defaultdict(list), {}, {}, (), ())  # type: ignore[arg-type]  # lines by number
+        selected = 0
+        for line, parts in by_line.items():
+            facts = problem.lines[line]
+            for part in parts:
+                place = len(choice.pieces)
+                now = facts.rest if part.is_rest else facts.unit * part.units
+                offers = tuple(bits(part.offers))
+                choice.pieces.append(Piece(line, part.units, part.is_rest, offers, part.bought_for, now))
+                choice.by_line[line].append(place)
+                selected |= part.offers
+                for offer in offers:
+                    choice.by_offer.setdefault(offer, []).append(place)
+        done = Computed(problem, choice)
+        phases = Phases(done)
+        for mask, stage in self._stages:
+            if mask & selected:
+                phases.stage([offer for offer in stage if selected >> offer.index & 1])
+        found: dict[int, int] = {}
+        for line in by_line:
+            facts = problem.lines[line]
+            now = sum(choice.pieces[place].now for place in choice.by_line[line])
+            touched = {index: taken[line] for index, taken in sorted(done.taken.items()) if taken.get(line)}
+            now += _floored(done, facts, now, touched)
+            found[line] = rounded(problem, facts, after_manual(problem, facts, now))
+        return None if done.broken else found
+
+    # --- where a floor stands in the way -----------------------------------------------------------
+
+    def _within(self, facts: LineFacts, allowed: int, placed: Placed) -> Best | None:
+        """Fewer offers, or on fewer units, so that the line keeps its floor."""
+        forced = allowed & self.forced
+        subsets = [subset | forced for subset in _subsets(allowed & ~self.forced)]
+        best: tuple[int, tuple[Part, ...]] | None = None
+        for subset in subsets:
+            parts = self._parts(facts, subset, placed)
+            amount = self.amount(facts, parts)
+            if amount is not None and (best is None or amount < best[0]):
+                best = (amount, parts)
+        if best is None:
+            return None
+        free = facts.whole - sum(rewarded + bought for _, rewarded, bought in placed)
+        if best[0] > facts.least and free > 1:
+            best = self._mixed(facts, subsets, placed, free, best)
+        is_least = best[0] <= facts.least or (free <= 1 and len(subsets) < _MOST_SUBSETS)
+        return Best(best[0], best[0] if is_least else facts.least, best[1])
+
+    def _mixed(
+        self,
+        facts: LineFacts,
+        subsets: Sequence[int],
+        placed: Placed,
+        free: int,
+        best: tuple[int, tuple[Part, ...]],
+    ) -> tuple[int, tuple[Part, ...]]:
+        """Some units with these offers, the others with those."""
+        tried = 0
+        for more in subsets:
+            for less in subsets:
+                if more == less or (more ^ less) & self.whole:
+                    continue
+                low, high = 0, free
+                while low < high:  # the most units that carry `more`
+                    middle = (low + high + 1) // 2
+                    tried += 1
+                    parts = self._two(facts, more, less, placed, middle)
+                    amount = self.amount(facts, parts)
+                    if amount is None:
+                        high = middle - 1
+                    else:
+                        low = middle
+                        if amount < best[0]:
+                            best = (amount, parts)
+                if best[0] <= facts.least or tried > _MOST_MIXES:
+                    return best
+        return best
+
+    def _two(self, facts: LineFacts, more: int, less: int, placed: Placed, many: int) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        for part in self._parts(facts, less, placed):
+            if part.units and part.bought_for < 0 and not any(part.offers >> one & 1 for one, _, _ in placed):
+                carried = self._parts(facts, more, ())[0].offers
+                parts.append(Part(many, carried))
+                if part.units > many:
+                    parts.append(Part(part.units - many, part.offers))
+            else:
+                parts.append(part)
+        return tuple(parts)
+
+
+def _or_dear(price: int | None) -> int:
+    return 1 << 200 if price is None else price
+
+
+def _subsets(mask: int) -> Iterator[int]:
+    """Subsets, the largest first; of many offers only those that leave few out."""
+    if mask.bit_count() <= 6:
+        subset = mask
+        while True:
+            yield subset
+            if not subset:
+                return
+            subset = (subset - 1) & mask
+    places = list(bits(mask))
+    for one in places:
+        yield mask & ~(1 << one)
+    for one in places:
+        for other in places:
+            if other > one:
+                yield mask & ~(1 << one) & ~(1 << other)
+    growing = 0
+    for one in places:
+        growing |= 1 << one
+        yield growing
+    yield 0
+
+
+def as_line_amounts(offer: Offer, shares: dict[int, int]) -> Offer:
+    """An offer on the document whose shares are known, as one with an amount for each line."""
+    return replace(offer, kind=Kind.LINE_AMOUNT, line_amounts=shares)

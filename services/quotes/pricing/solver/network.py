@@ -1,0 +1,278 @@
+"""A problem as a network of choices: cells of lines, freight, gifts, and what each choice is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import lcm
+
+from services.quotes.pricing.charges import settle_charges
+from services.quotes.pricing.computed import Computed
+from services.quotes.pricing.model import Combine, Gift, RoundAt, TaxRounding
+from services.quotes.pricing.charges import gift_amount
+from services.quotes.pricing.pieces import Choice
+from services.quotes.pricing.problem import Kind, Offer, Problem
+from services.quotes.pricing.rounding import half_up, ratio, spread_ticks
+from services.quotes.pricing.solver.allocation import Allocated, Allocation, is_placed, lines_of
+from services.quotes.pricing.solver.lines import Lines, as_line_amounts
+from services.quotes.pricing.solver.search import Cell, Network, bits
+
+
+class Model:
+    """Everything that searching asks, made once for a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        count = len(problem.offers)
+        self._scale = self._common_scale()
+        gifts = {
+            offer.index: gift_amount(problem, offer.benefit.unit_value, offer.benefit.quantity)
+            for offer in problem.offers
+            if isinstance(offer.benefit, Gift)
+        }
+        self._gift = count + 1  # one minor unit of a gift counts more than all promotions
+        self.minor = self._scale * self._gift * (sum(gifts.values()) + 1)
+        self._weights = [self._weight(facts.line.tax_rate) for facts in problem.lines]
+        self._by_line = (
+            not problem.document.prices_include_tax
+            and problem.document.settings.tax_rounding is TaxRounding.LINE
+        )
+        self._rates = [ratio(facts.line.tax_rate) for facts in problem.lines]
+        self.loose: dict[int, int] = {}  # by cell: how much too high an answer of it may be
+        self.capped = 0
+        spread = self._spread()
+        self.lines = Lines(problem, spread)
+        free = self._free_by_line()
+        self.allocation = Allocation(self.lines, free, self.price, self.minor)
+        self._cells: list[tuple[list[int], list[Offer]]] = []
+        cells = self._line_cells(free)
+        cells += [self._gift_cell(index, worth) for index, worth in gifts.items()]
+        shipping = sum(1 << offer.index for offer in problem.offers if offer.kind is Kind.SHIPPING)
+        if shipping:
+            cells.append(Cell(shipping, self._shipping, 1))
+        cells += [self._capped_cell(problem.offers[index]) for index in bits(self.capped)]
+        self.network = Network(
+            count, [offer.conflicts for offer in problem.offers], cells, self.minor, self.forced
+        )
+
+    @property
+    def forced(self) -> int:
+        """Offers on the document: they stand on every line they match, or not at all."""
+        return self.lines.forced
+
+    # --- what money counts -------------------------------------------------------------------------
+
+    def _common_scale(self) -> int:
+        document = self.problem.document
+        if document.prices_include_tax or document.settings.tax_rounding is TaxRounding.LINE:
+            return 1
+        rates = {line.tax_rate for line in document.lines} | {one.tax_rate for one in document.charges}
+        return lcm(1, *(ratio(rate)[1] for rate in rates))
+
+    def _weight(self, rate: object) -> int:
+        """What a minor unit as quoted at this rate counts, tax included."""
+        if self.problem.document.prices_include_tax:
+            return self.minor
+        numerator, denominator = ratio(rate)  # type: ignore[arg-type]  # a rate
+        if self._scale % denominator:
+            return self.minor
+        return self.minor // denominator * (denominator + numerator)
+
+    def price(self, line: int, amount: int) -> int:
+        """What an amount of a line counts in the total: itself and its tax."""
+        if self._by_line:
+            numerator, denominator = self._rates[line]
+            return (amount + half_up(amount * numerator, denominator)) * self.minor
+        return amount * self._weights[line]
+
+    @property
+    def roundings(self) -> int:
+        """By how many minor units tax that is rounded on the document may part totals from what is searched for."""
+        document = self.problem.document
+        if document.prices_include_tax or self._by_line:
+            return 0
+        return len({line.tax_rate for line in document.lines})
+
+    # --- offers on the document --------------------------------------------------------------------
+
+    def _spread(self) -> dict[int, Offer]:
+        """Amounts off the document whose shares are settled before anything is chosen."""
+        found: dict[int, Offer] = {}
+        for offer in self.problem.offers:
+            if offer.kind is Kind.DOCUMENT_AMOUNT:
+                found[offer.index] = as_line_amounts(offer, self._shares(offer))
+        return found
+
+    def _shares(self, offer: Offer) -> dict[int, int]:
+        problem = self.problem
+        facts = problem.lines
+        lines = list(offer.targets)
+        amount = sum(facts[line].entry for line in lines) if offer.amount < 0 else offer.amount
+        if offer.limit is not None:
+            amount = min(amount, offer.limit)
+        shares = spread_ticks(
+            amount,
+            problem.tick,
+            problem.quanta[offer.phase],
+            [facts[line].entry * facts[line].weight for line in lines],
+            [facts[line].tie for line in lines],
+            problem.document.settings.remainder,
+        )
+        return dict(zip(lines, shares, strict=True))
+
+    @property
+    def unsettled(self) -> int:
+        """By how much an answer may be too high because shares depend on what else is chosen."""
+        document = self.problem.document
+        one_rate = max(self._weights, default=0) - min(self._weights, default=0)
+        compound = document.settings.combine is Combine.COMPOUND
+        total = 0
+        for offer in self.problem.offers:
+            if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
+                total += offer.amount * one_rate // self.problem.tick + (1 + len(offer.targets)) * self.minor
+            if document.settings.round_at is RoundAt.PROMOTION:
+                total += 2 * self.minor
+        return total
+
+    # --- cells -------------------------------------------------------------------------------------
+
+    def _free_by_line(self) -> list[int]:
+        """By line: offers that stand on any of its units, or on all."""
+        free = [0] * len(self.problem.lines)
+        for offer in self.problem.offers:
+            if offer.kind in (Kind.GIFT, Kind.SHIPPING) or is_placed(offer):
+                continue
+            if self._is_capped(offer):
+                self.capped |= 1 << offer.index
+                continue
+            for line in offer.targets:
+                free[line] |= 1 << offer.index
+        return free
+
+    def _is_capped(self, offer: Offer) -> bool:
+        """Whether its budget or cap may bind."""
+        if offer.limit is None or offer.kind is Kind.DOCUMENT_AMOUNT:
+            return False
+        return self.most_ticks(offer) + len(offer.targets) * self.problem.tick > offer.limit
+
+    def most_ticks(self, offer: Offer) -> int:
+        """What it takes off at most, nothing else taken before."""
+        facts = self.problem.lines
+        total = 0
+        for line in offer.targets:
+            if offer.kind is Kind.LINE_AMOUNT:
+                total += offer.line_amounts[line]
+            elif offer.kind is Kind.DOCUMENT_PERCENT:
+                total += facts[line].entry * offer.percent[0] // offer.percent[1]
+            elif offer.gains is not None and facts[line].unit:
+                units = facts[line].whole + (1 if facts[line].rest_size else 0)
+                total += offer.gains[line] * units
+        return total
+
+    def _line_cells(self, free: Sequence[int]) -> list[Cell]:
+        group_of = list(range(len(self.problem.lines)))
+
+        def root(line: int) -> int:
+            while group_of[line] != line:
+                group_of[line] = group_of[group_of[line]]
+                line = group_of[line]
+            return line
+
+        placed = [offer for offer in self.problem.offers if is_placed(offer)]
+        for offer in placed:
+            first = -1
+            for line in sorted(lines_of(offer)):
+                first = root(line) if first < 0 else first
+                group_of[root(line)] = first
+        groups: dict[int, list[int]] = {}
+        for line in range(len(self.problem.lines)):
+            groups.setdefault(root(line), []).append(line)
+        offers_of: dict[int, list[Offer]] = {}
+        for offer in placed:
+            lines = lines_of(offer)
+            if lines:
+                offers_of.setdefault(root(min(lines)), []).append(offer)
+        cells: list[Cell] = []
+        slack = 2 if not self.problem.document.prices_include_tax else 1
+        if self.problem.document.settings.round_at is not RoundAt.LINE:
+            slack += 2
+        for head, group in groups.items():
+            offers = offers_of.get(head, [])
+            scope = 0
+            for line in group:
+                scope |= free[line]
+            for offer in offers:
+                scope |= 1 << offer.index
+            if not scope:
+                continue
+            place = len(self._cells)
+            self._cells.append((group, offers))
+            is_simple = self._is_simple(group, offers, scope)
+            cells.append(Cell(scope, self._cost_of(place), slack * len(group), is_simple))
+        return cells
+
+    def _is_simple(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> bool:
+        """Whether no offer ever gains more by another's presence: nothing is fought over, no floor is near."""
+        if offers:
+            return False
+        line = lines[0]
+        kinds = [self.problem.offers[index] for index in bits(scope)]
+        if (
+            any(offer.kind is Kind.UNIT_PRICE for offer in kinds)
+            and len({offer.phase for offer in kinds}) > 1
+        ):
+            return False
+        facts = self.problem.lines[line]
+        off = 0
+        for offer in kinds:
+            offer = self.lines.offers[offer.index]
+            if offer.kind is Kind.LINE_AMOUNT:
+                off += offer.line_amounts.get(line, 0)
+            elif offer.kind is Kind.DOCUMENT_PERCENT:
+                off += facts.entry * offer.percent[0] // offer.percent[1]
+            elif offer.gains is not None:
+                off += offer.gains[line] * (facts.whole + (1 if facts.rest_size else 0))
+        if facts.percent[0] or facts.amount:
+            return False
+        return facts.entry - off >= (facts.least + 1) * self.problem.tick
+
+    def _cost_of(self, place: int) -> Callable[[int], int | None]:
+        def cost(chosen: int) -> int | None:
+            found = self.cell(place, chosen)
+            if found is None:
+                return None
+            if found.loose > self.loose.get(place, 0):
+                self.loose[place] = found.loose
+            return found.cost
+
+        return cost
+
+    def cell(self, place: int, chosen: int) -> Allocated | None:
+        """What the lines of a cell come to at best."""
+        lines, offers = self._cells[place]
+        if not offers and len(lines) == 1:
+            found = self.allocation.line(lines[0], chosen)
+            return None if found is None else Allocated(found[0], found[1], {lines[0]: found[2]})
+        return self.allocation.best(lines, chosen, [offer for offer in offers if chosen >> offer.index & 1])
+
+    @property
+    def places(self) -> range:
+        """The numbers of all cells of lines."""
+        return range(len(self._cells))
+
+    def _gift_cell(self, index: int, worth: int) -> Cell:
+        bit = 1 << index
+        return Cell(bit, lambda chosen: -worth * self._gift * self._scale if chosen & bit else 0, 0)
+
+    def _shipping(self, chosen: int) -> int | None:
+        document = tuple(bits(chosen))
+        done = Computed(self.problem, Choice([], [], {}, {}, document, document))
+        settle_charges(done)
+        return None if done.broken else done.total * self.minor
+
+    def _capped_cell(self, offer: Offer) -> Cell:
+        """An offer whose cap binds: what it takes at most, whatever else is chosen."""
+        bit = 1 << offer.index
+        assert offer.limit is not None
+        weight = max((self._weights[line] for line in offer.targets), default=self.minor)
+        worth = offer.limit * weight // self.problem.tick
+        return Cell(bit, lambda chosen: -worth if chosen & bit else 0, 2)

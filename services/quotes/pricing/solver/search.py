@@ -1,0 +1,335 @@
+"""Which offers to take: branch and bound over independent parts, remembering what was solved.
+
+Offers are bits. A choice gains the sum of what its cells gain; a cell (lines that share something) knows the
+least cost of its lines under any choice of its own offers. Pairs that do not go together exclude each other.
+A part that falls in two is solved as two; a bound adds up what each clique of rivals can gain at most.
+Whether less was proven than asked for shows in the bound that comes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+Cost = Callable[[int], "int | None"]
+
+
+@dataclass(slots=True)
+class Cell:
+    """Lines whose cost depends on the offers of `scope`, and on no other.
+
+    `cost` gives the least cost under a choice (a subset of `scope`), in units of which `Network.minor` are
+    one minor unit of money; None: the choice is not allowed. `slack` is by how many minor units rounding
+    may make two offers gain more together than one by one.
+    """
+
+    scope: int
+    compute: Cost
+    slack: int = 1
+    simple: bool = True  # no offer gains more on these lines by another's presence, rounding aside
+    known: dict[int, int | None] = field(default_factory=dict)
+
+    def cost(self, chosen: int) -> int | None:
+        """The least cost of its lines; asked twice, computed once."""
+        chosen &= self.scope
+        try:
+            return self.known[chosen]
+        except KeyError:
+            found = self.known[chosen] = self.compute(chosen)
+            return found
+
+
+@dataclass(slots=True)
+class Network:
+    """Everything there is to choose."""
+
+    count: int
+    conflicts: Sequence[int]  # by offer: bits of those that it does not go together with
+    cells: Sequence[Cell]
+    minor: int  # the weight of one minor unit; what is smaller decides ties
+    whole: int  # bits of offers that stand on all that they match or nowhere: they may stand in others' way
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A choice, what it gains, and what no choice gains more than."""
+
+    gain: int
+    chosen: int
+    most: int
+
+    @property
+    def proven(self) -> bool:
+        """Whether nothing gains more."""
+        return self.most <= self.gain
+
+
+NONE = Found(0, 0, 0)
+
+
+def bits(mask: int) -> Iterator[int]:
+    """The places of the bits, lowest first."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+class Search:
+    """One search, until it has proven its answer or the time is over."""
+
+    def __init__(
+        self, network: Network, deadline: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._network = network
+        self._conflicts = network.conflicts
+        self._deadline = deadline
+        self._clock = clock
+        self._cells: list[list[Cell]] = [[] for _ in range(network.count)]
+        self._scope = [0] * network.count  # offers that share a cell with it
+        for cell in network.cells:
+            for offer in bits(cell.scope):
+                self._cells[offer].append(cell)
+                self._scope[offer] |= cell.scope
+        self._near = [
+            (self._scope[offer] | network.conflicts[offer]) & ~(1 << offer) for offer in range(network.count)
+        ]
+        self._gains: dict[tuple[int, int], int | None] = {}
+        self._mosts: dict[tuple[int, int], int | None] = {}
+        self._solved: dict[tuple[int, int], Found] = {}
+        self._late = False
+        self.nodes = 0
+
+    def best(self, among: int) -> Found:
+        """The best choice among these offers."""
+        among, _ = self._worthwhile(among, 0)
+        first = self._dive(among, 0)
+        kept = self._hopeful(among, first.gain)
+        found = self._solve(kept, 0, 0)
+        if found.gain < first.gain:
+            found = Found(first.gain, first.chosen, max(first.gain, found.most))
+        return found
+
+    # --- what one offer gains --------------------------------------------------------------------
+
+    def _gain(self, offer: int, chosen: int) -> int | None:
+        """What it gains on top of a choice; None: it is not allowed there."""
+        key = (offer, chosen & self._scope[offer])
+        if key in self._gains:
+            return self._gains[key]
+        total: int | None = -1  # of equals, fewer offers
+        bit = 1 << offer
+        for cell in self._cells[offer]:
+            before, after = cell.cost(chosen), cell.cost(chosen | bit)
+            if after is None or before is None:
+                total = None
+                break
+            total += before - after
+        self._gains[key] = total
+        return total
+
+    def _most(self, offer: int, chosen: int) -> int | None:
+        """What it gains on top of a choice and others beside it at most, rounding aside; None: it is not allowed."""
+        key = (offer, chosen & self._scope[offer])
+        if key in self._mosts:
+            return self._mosts[key]
+        total: int | None = -1
+        bit = 1 << offer
+        for cell in self._cells[offer]:
+            before, after = cell.cost(chosen), cell.cost(chosen | bit)
+            if after is None or before is None:
+                total = None
+                break
+            more = before - after
+            if not cell.simple:
+                alone, with_it = cell.cost(0), cell.cost(bit)
+                if alone is not None and with_it is not None:
+                    more = max(more, alone - with_it)
+            total += more
+        self._mosts[key] = total
+        return total
+
+    def _slack(self, offer: int, among: int) -> int:
+        """By how much rounding may make it gain more beside others."""
+        others = among & ~self._conflicts[offer] & ~(1 << offer)
+        return sum(cell.slack for cell in self._cells[offer] if cell.scope & others) * self._network.minor
+
+    def _worthwhile(self, among: int, chosen: int) -> tuple[int, dict[int, int]]:
+        """Those that may gain something on top of a choice, and what each gains at most."""
+        for offer in bits(chosen):
+            among &= ~self._conflicts[offer]
+        among &= ~chosen
+        while True:
+            most: dict[int, int] = {}
+            left = 0
+            for offer in bits(among):
+                gain = self._most(offer, chosen)
+                if gain is None:
+                    continue
+                gain += self._slack(offer, among)
+                if gain > 0:
+                    most[offer] = gain
+                    left |= 1 << offer
+            if left == among:
+                return among, most
+            among = left
+
+    def _bound(self, most: dict[int, int]) -> int:
+        """What they gain together at most: of rivals all of whom exclude each other, only the best."""
+        left = 0
+        for offer in most:
+            left |= 1 << offer
+        total = 0
+        for offer in sorted(most, key=lambda one: (-most[one], one)):
+            if not left >> offer & 1:
+                continue
+            total += most[offer]
+            left ^= 1 << offer
+            rivals = self._conflicts[offer] & left
+            while rivals:
+                rival = (
+                    max(bits(rivals), key=lambda one: most[one])
+                    if rivals & (rivals - 1)
+                    else (rivals.bit_length() - 1)
+                )
+                left ^= 1 << rival
+                rivals &= self._conflicts[rival] & left
+        return total
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def _dive(self, among: int, chosen: int) -> Found:
+        """Always the one that gains most: a good choice to begin with, and all there is when time is over."""
+        start, total = chosen, 0
+        while among:
+            gains: list[tuple[int, int]] = []
+            left = 0
+            for offer in bits(among):
+                gain = self._gain(offer, chosen)
+                if gain is None:
+                    continue
+                left |= 1 << offer
+                if gain > 0:
+                    gains.append((gain, -offer))
+            if not gains:
+                break
+            among = left
+            taken = 0
+            for gain, negative in sorted(gains, reverse=True):
+                offer = -negative
+                if not among >> offer & 1 or taken & self._scope[offer]:
+                    continue  # excluded, or its gain has changed in this round
+                total += gain
+                taken |= 1 << offer
+                chosen |= 1 << offer
+                among &= ~self._conflicts[offer] & ~(1 << offer)
+        return Found(total, chosen & ~start, total)
+
+    def _hopeful(self, among: int, needed: int) -> int:
+        """Without those that exclude so much that no choice with them gains what is already had."""
+        _, most = self._worthwhile(among, 0)
+        for offer in sorted(most, key=lambda one: most[one]):
+            rivals = self._conflicts[offer] & among
+            if rivals.bit_count() * 2 < among.bit_count():
+                continue
+            others = {one: gain for one, gain in most.items() if not rivals >> one & 1}
+            if sum(others.values()) < needed or self._bound(others) < needed:
+                among &= ~(1 << offer)
+                del most[offer]
+        return among
+
+    def _certain(self, among: int) -> int:
+        """Those that nothing speaks against: they exclude nobody, and having them never costs more."""
+        certain = 0
+        for offer in bits(among & ~self._network.whole):
+            if not self._conflicts[offer] & among:
+                certain |= 1 << offer
+        return certain
+
+    def _solve(self, among: int, chosen: int, needed: int) -> Found:
+        """The most that these offers gain on top of a choice, where that is more than `needed`."""
+        among, most = self._worthwhile(among, chosen)
+        if not among:
+            return NONE
+        parts = self._parts(among)
+        if len(parts) == 1:
+            return self._part(among, chosen, needed, most)
+        bounds = [self._bound({offer: most[offer] for offer in bits(part)}) for part in parts]
+        hope = sum(bounds)
+        gain = picked = 0
+        for part, bound in zip(parts, bounds, strict=True):
+            if hope <= needed:
+                return Found(gain, picked, hope)
+            found = self._part(part, chosen, needed - (hope - bound), {one: most[one] for one in bits(part)})
+            gain += found.gain
+            picked |= found.chosen
+            hope += min(found.most, bound) - bound
+        return Found(gain, picked, hope)
+
+    def _parts(self, among: int) -> list[int]:
+        """The offers, parted so that no part touches another."""
+        parts: list[int] = []
+        while among:
+            part, edge = 0, among & -among
+            while edge:
+                part |= edge
+                reach = 0
+                for offer in bits(edge):
+                    reach |= self._near[offer]
+                edge = reach & among & ~part
+            parts.append(part)
+            among &= ~part
+        return parts
+
+    def _part(self, among: int, chosen: int, needed: int, most: dict[int, int]) -> Found:
+        around = 0
+        for offer in bits(among):
+            around |= self._scope[offer]
+        key = (among, chosen & around)
+        known = self._solved.get(key)
+        if known is not None and (known.proven or known.most <= needed):
+            return known
+        found = self._branch(among, chosen, needed, most)
+        if not self._late and (known is None or found.proven or found.most < known.most):
+            self._solved[key] = found
+        return found
+
+    def _branch(self, among: int, chosen: int, needed: int, most: dict[int, int]) -> Found:
+        if not among & (among - 1):
+            offer = among.bit_length() - 1
+            gain = self._gain(offer, chosen)
+            return Found(gain, among, gain) if gain is not None and gain > 0 else NONE
+        self.nodes += 1
+        bound = self._bound(most)
+        if bound <= needed:
+            return Found(0, 0, bound)
+        if not self._late and self.nodes % 16 == 0 and self._clock() > self._deadline:
+            self._late = True
+        if self._late:
+            dived = self._dive(among, chosen)
+            return Found(dived.gain, dived.chosen, max(bound, dived.gain))
+        certain = self._certain(among)
+        if certain:
+            return self._with(certain, among, chosen, needed, bound)
+        offer = max(most, key=lambda one: (most[one], -one))
+        taken = self._with(1 << offer, among, chosen, needed, bound)
+        best, picked = taken.gain, taken.chosen
+        left = self._solve(among & ~(1 << offer), chosen, max(needed, best))
+        if left.gain > best:
+            best, picked = left.gain, left.chosen
+        return Found(best, picked, max(best, min(bound, max(taken.most, left.most))))
+
+    def _with(self, taken: int, among: int, chosen: int, needed: int, bound: int) -> Found:
+        """The best that takes these."""
+        gain = 0
+        now = chosen
+        for offer in bits(taken):
+            more = self._gain(offer, now)
+            if more is None:
+                return NONE
+            gain += more
+            now |= 1 << offer
+        rest = self._solve(among & ~taken, now, needed - gain)
+        most = min(bound, gain + rest.most)
+        return Found(gain + rest.gain, taken | rest.chosen, max(most, gain + rest.gain))
