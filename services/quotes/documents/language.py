@@ -70,7 +70,7 @@ class Language:
         """A quantity, with the digits that it has."""
         text = format_decimal(
             value.normalize() if value else Decimal(0), locale=self.locale, decimal_quantization=False,
-            numbering_system="default",
+            numbering_system="latn",
         )  # fmt: skip
         return str(text)
 
@@ -79,7 +79,7 @@ class Language:
         return str(
             format_percent(
                 value.scaleb(-2).normalize(), locale=self.locale, decimal_quantization=False,
-                numbering_system="default",
+                numbering_system="latn",
             )
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ class Language:
         return str(
             format_currency(
                 amount, money.currency, pattern, locale=self.locale, currency_digits=False,
-                numbering_system="default",
+                numbering_system="latn",
             )
         )  # fmt: skip
 
