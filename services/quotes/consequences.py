@@ -5,9 +5,14 @@ A function that checks refuses the step by raising; it must not have written bef
 """
 
 from chassis.call import Call
-from services.quotes import approvals, holds
+from services.quotes import approvals, holds, redemptions
 from services.quotes.domain.orders import Order
 from services.quotes.domain.quotes import Quote
+
+
+async def changed(call: Call, quote: Quote) -> None:
+    """A draft has other lines than before."""
+    await holds.fit(call, quote)
 
 
 async def before_submission(call: Call, quote: Quote, comment: str = "") -> bool:
@@ -28,18 +33,18 @@ async def before_sending(call: Call, quote: Quote) -> None:
 
 async def sent(call: Call, quote: Quote) -> None:
     """The customer has the quote: from now until it expires everything in it is firm."""
-    # PROMOTIONS: reserve the redemptions
+    await redemptions.reserve(call, quote, quote.promotions)
     await holds.prolong(call, quote)
 
 
 async def accepted(call: Call, quote: Quote, order: Order) -> None:
     """The customer has accepted, and the order is placed."""
-    # PROMOTIONS: consume the redemptions
+    await redemptions.consume(call, quote)
     await holds.turn_into_reservations(call, quote, order)
 
 
 async def given_up(call: Call, quote: Quote) -> None:
     """Nothing comes of the quote any more: rejected, expired, withdrawn or superseded."""
     await approvals.withdraw(call, quote, "Nothing comes of the quote any more.")
-    # PROMOTIONS: release the redemptions
+    await redemptions.release(call, quote)
     await holds.release(call, quote)

@@ -19,6 +19,7 @@ from chassis import due
 from chassis.call import Call
 from chassis.ids import new_id
 from services.quotes.domain.availability import (
+    NONE,
     Allocation,
     Need,
     Promise,
@@ -93,14 +94,17 @@ async def hold(
 
 async def prolong(call: Call, quote: Quote) -> None:
     """The quote has come further: what it holds and has not expired lasts as long as the rules now say."""
+    held = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
+    if not held:
+        return
     settings = await StockSettingsStore(call).current()
     try:
         until = settings.holds_until(quote, call.now)
     except HoldsNotAllowed:  # what was held before lasts as long as was said then
         return
-    if any(each.kind is PromiseKind.HOLD for each in await stock_promises.of_quote(call, quote.id)):
-        await stock_promises.prolong(call, quote.id, until)
-        await due.schedule(call, SWEEP, str(quote.id), until)
+    _, at = await locked_timelines(call, {each.product_id for each in held})
+    await stock_promises.prolong(call, quote.id, until, at)
+    await due.schedule(call, SWEEP, str(quote.id), until)
 
 
 async def turn_into_reservations(call: Call, quote: Quote, order: Order | None = None) -> Held:
@@ -110,21 +114,34 @@ async def turn_into_reservations(call: Call, quote: Quote, order: Order | None =
     """
     number = order.number if order is not None else quote.number
     held = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
-    live = [each for each in held if each.is_live(call.now)]
-    day = max((each.due_on for each in live), default=call.now.date())
+    day = max((each.due_on for each in held if each.is_live(call.now)), default=call.now.date())
     needs = await needs_of(call, quote, day)
     return await _promise(
-        call, quote, needs, PromiseKind.RESERVATION, allow_shortage=True, standing=live, number=number
+        call, quote, needs, PromiseKind.RESERVATION, allow_shortage=True, keeps=True, number=number
+    )
+
+
+async def fit(call: Call, quote: Quote) -> None:
+    """The quote's content changed: what it holds beyond what its lines now need is given back. What they
+    need besides is held when somebody asks for it again.
+    """
+    held = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
+    if not held:
+        return
+    kept, _ = _keep(held, await needs_of(call, quote, call.now.date()))
+    await stock_promises.lower(
+        call, {now.id: now.quantity for former, now in kept if now.quantity != former.quantity}
     )
 
 
 async def release(call: Call, quote: Quote) -> None:
-    """Nothing comes of the quote, or its content changes: what it holds is given back."""
+    """Nothing comes of the quote any more: what it holds is given back."""
     await stock_promises.drop_holds(call, quote.id)
 
 
 async def release_order(call: Call, order: Order) -> None:
     """The order is cancelled: what is reserved for it is given back."""
+    await locked_timelines(call, await stock_promises.products_of_order(call, order.number))
     await stock_promises.drop_order(call, order.number)
 
 
@@ -143,31 +160,28 @@ async def _promise(
     in_parts: bool = True,
     allow_shortage: bool = False,
     until: datetime | None = None,
-    standing: Sequence[Promise] = (),
+    keeps: bool = False,
     number: str = "",
 ) -> Held:
-    """Replaces the quote's holds by promises for its needs; those that stand keep warehouse and day."""
+    """Replaces the quote's holds by promises for its needs; what it holds already keeps warehouse and day
+    where it `keeps`."""
     warehouses = nearest(await WarehouseStore(call).all(), to) if needs else []
     products = {need.product_id for need in needs}
-    timelines = await locked_timelines(call, products, call.now)
+    timelines, at = await locked_timelines(call, products)
     own = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
-    age = min((each.created_at for each in own if each.is_live(call.now)), default=call.clock.now())
-    standing_ids = {each.id for each in standing}
-    for each in own:  # what it holds itself is in nobody's way
-        timeline = timelines.get(each.product_id, {}).get(each.warehouse_id)
-        if timeline is not None and each.is_live(call.now) and each.id not in standing_ids:
-            timeline.move(each.due_on, each.quantity)
+    live = [each for each in own if each.is_live(at)]
     stocked = [need for need in needs if need.product_id in timelines]
-    kept, open_needs = _keep([each for each in own if each.id in standing_ids], stocked)
-    for former, now in kept:
-        if now.quantity < former.quantity:
-            timelines[former.product_id][former.warehouse_id].move(
-                former.due_on, former.quantity - now.quantity
-            )
+    kept, open_needs = _keep(live if keeps else (), stocked)
+    still = {now.id: now.quantity for _, now in kept}
+    for each in live:  # what it holds itself, and will not, is in nobody's way
+        timeline = timelines.get(each.product_id, {}).get(each.warehouse_id)
+        if timeline is not None:
+            timeline.move(each.due_on, each.quantity - still.get(each.id, NONE))
     allocations = allocate(open_needs, timelines, warehouses, in_parts=in_parts)
     shortages = [each.shortage for each in allocations if each.shortage is not None]
     if shortages and not allow_shortage:
         raise StockNotAvailable(shortages)
+    age = min((each.created_at for each in live), default=at)
     promises = [
         replace(now, kind=kind, expires_at=until, order_number=number) for _, now in kept if now.quantity
     ]
@@ -194,7 +208,7 @@ def _keep(
     missing = {(need.line_id, need.product_id): need.quantity for need in needs}
     kept = []
     for promise in standing:
-        quantity = min(promise.quantity, missing.get((promise.line_id, promise.product_id), Decimal(0)))
+        quantity = min(promise.quantity, missing.get((promise.line_id, promise.product_id), NONE))
         if (promise.line_id, promise.product_id) in missing:
             missing[promise.line_id, promise.product_id] -= quantity
         kept.append((promise, replace(promise, quantity=quantity)))

@@ -13,7 +13,7 @@ from chassis.call import Call
 from chassis.convert import datetime_of, fields_to_change, uuid_of
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money
-from services.quotes import life
+from services.quotes import consequences, life
 from services.quotes.domain.discounts import DiscountNegative
 from services.quotes.domain.lines import LineDraft
 from services.quotes.domain.products import FieldRequired
@@ -66,6 +66,7 @@ class QuoteServicer:
             },
         )
         priced = await self.pricing.price(call, quote, drafts, day)
+        quote.promotions = priced.promotions
         created = quote.create(priced.lines, priced.taxation)
         quote.number = await next_number(call, "quote", "Q")
         store = QuoteStore(call)
@@ -131,6 +132,7 @@ class QuoteServicer:
         store = QuoteStore(call)
         quote = await store.get(request.id, request.etag)
         await store.save(quote, quote.delete(call.now))
+        await consequences.given_up(call, quote)
         return wire.quote_to_proto(quote)
 
     async def UndeleteQuote(self, request: pb.UndeleteQuoteRequest, call: Call) -> pb.Quote:
@@ -212,7 +214,7 @@ class QuoteServicer:
         if deal is not None and deal.account_id:
             clone.account_id = UUID(deal.account_id)
         priced = await self.pricing.again(call, clone, call.now.date())
-        clone.take_over(clone.content_as(priced.lines, priced.taxation))
+        clone.take_over(clone.content_as(priced.lines, priced.taxation, priced.promotions))
         clone.number = await next_number(call, "quote", "Q")
         await store.add(clone, created)
         await ExplanationStore(call).keep(clone.id, clone.version, priced.explanation)
@@ -251,10 +253,10 @@ class QuoteServicer:
         if drafts is None:
             drafts = [line.as_draft() for line in quote.lines]
         priced = await self.pricing.price(call, wanted, drafts, day, quote.lines)
-        if await store.save(
-            quote, quote.change({**fields, "priced_on": day}, priced.lines, priced.taxation), effective_at
-        ):
+        values = {**fields, "priced_on": day, "promotions": priced.promotions}
+        if await store.save(quote, quote.change(values, priced.lines, priced.taxation), effective_at):
             await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
+            await consequences.changed(call, quote)
 
     async def _priced_again(self, call: Call, quote: Quote, confirm: str, day: date) -> Priced | None:
         """The quote priced as of now, if that differs and whoever sends it knows; None where it does not.
@@ -264,7 +266,7 @@ class QuoteServicer:
             ApprovedQuoteChanged: it differs from what was approved.
         """
         priced = await self.pricing.again(call, quote, day)
-        now = quote.content_as(priced.lines, priced.taxation)
+        now = quote.content_as(priced.lines, priced.taxation, priced.promotions)
         if not quote.differs_in_price(now):
             return None
         differences.must_be_confirmed(quote, now, confirm)
@@ -284,7 +286,8 @@ class QuoteServicer:
 _REPRICING = frozenset(
     {
         *("account_id", "owner_id", "currency", "price_book_id", "discount_percent", "discount_value"),
-        *("tax_region", "prices_include_tax", "payment_schedule"),
+        *("tax_region", "prices_include_tax", "payment_schedule", "segments", "territories", "channel"),
+        "coupon_codes",
     }
 )
 """The fields whose change has the quote priced again."""

@@ -131,17 +131,19 @@ async def timelines(
 
 
 async def locked_timelines(
-    call: Call, product_ids: Collection[UUID], at: datetime
-) -> dict[UUID, dict[UUID, Timeline]]:
-    """The same, of stock items that nobody else can promise anything of until the transaction ends."""
-    if not product_ids:
-        return {}
+    call: Call, product_ids: Collection[UUID]
+) -> tuple[dict[UUID, dict[UUID, Timeline]], datetime]:
+    """The same, of stock items that nobody else can promise anything of until the transaction ends, and as
+    of which instant: one after everybody who had them locked before, so that no two agree on a hold that
+    has just expired.
+    """
     call.tx.wrote = True
-    rows = await call.tx.fetch(_LOCK, {"products": list(product_ids)})
+    rows = await call.tx.fetch(_LOCK, {"products": list(product_ids)}) if product_ids else []
+    at = call.clock.now()
     if not rows:
-        return {}
+        return {}, at
     moves = await call.tx.fetch(_MOVES_AFTER_LOCK, {"products": list(product_ids), "now": at})
-    return _timelines([{**row, "due_on": None} for row in rows] + moves)
+    return _timelines([{**row, "due_on": None} for row in rows] + moves), at
 
 
 def _timelines(rows: Iterable[Mapping[str, Any]]) -> dict[UUID, dict[UUID, Timeline]]:

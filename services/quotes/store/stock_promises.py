@@ -43,7 +43,7 @@ _OF_ORDER: Final = Prepared(
 )
 _PRODUCTS_OF_ORDER: Final = Prepared(
     sa.text(
-        "SELECT DISTINCT product_id, warehouse_id FROM stock_promises"
+        "SELECT DISTINCT product_id FROM stock_promises"
         " WHERE order_number = :order_number AND order_number <> ''"
     )
 )
@@ -73,6 +73,16 @@ _PROLONG: Final = Prepared(
         " AND expires_at > :now AND expires_at < :until"
     )
 )
+_LOWER: Final = Prepared(
+    sa.text(
+        "UPDATE stock_promises AS p SET quantity = least(p.quantity, said.quantity)"
+        " FROM unnest(CAST(:ids AS uuid[]), CAST(:quantities AS numeric[])) AS said (id, quantity)"
+        " WHERE p.id = said.id"
+    )
+)
+_DELETE_EMPTY: Final = Prepared(
+    sa.text("DELETE FROM stock_promises WHERE id = ANY(CAST(:ids AS uuid[])) AND quantity = 0")
+)
 _SWEEP: Final = Prepared(
     sa.text("DELETE FROM stock_promises WHERE quote_id = :quote_id AND kind = 'hold' AND expires_at <= :now")
 )
@@ -95,9 +105,10 @@ async def of_order(call: Call, order_number: str, product_ids: Collection[UUID])
     return list(map(_promise, rows))
 
 
-async def keys_of_order(call: Call, order_number: str) -> list[tuple[UUID, UUID]]:
-    """The products that are reserved for an order, and where."""
-    return [tuple(row) for row in await call.tx.read(_PRODUCTS_OF_ORDER, {"order_number": order_number})]
+async def products_of_order(call: Call, order_number: str) -> set[UUID]:
+    """The products that are reserved for an order."""
+    rows = await call.tx.read(_PRODUCTS_OF_ORDER, {"order_number": order_number})
+    return {row["product_id"] for row in rows}
 
 
 async def add(call: Call, promises: Sequence[Promise]) -> None:
@@ -120,9 +131,17 @@ async def drop_order(call: Call, order_number: str) -> None:
     await call.tx.execute(_DELETE_ORDER, {"order_number": order_number})
 
 
-async def prolong(call: Call, quote_id: UUID, until: datetime) -> None:
-    """Has the holds of a quote that have not expired last until an instant, if that is later."""
-    await call.tx.execute(_PROLONG, {"quote_id": quote_id, "until": until, "now": call.now})
+async def prolong(call: Call, quote_id: UUID, until: datetime, at: datetime) -> None:
+    """Has the holds of a quote that have not expired at `at` last until an instant, if that is later."""
+    await call.tx.execute(_PROLONG, {"quote_id": quote_id, "until": until, "now": at})
+
+
+async def lower(call: Call, quantities: Mapping[UUID, Decimal]) -> None:
+    """Lowers promises to these quantities, where they are higher; those that are left with nothing go."""
+    if quantities:
+        values = {"ids": list(quantities), "quantities": list(quantities.values())}
+        await call.tx.execute(_LOWER, values)
+        await call.tx.execute(_DELETE_EMPTY, {"ids": list(quantities)})
 
 
 async def sweep(call: Call, quote_id: UUID) -> None:
