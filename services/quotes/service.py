@@ -20,11 +20,13 @@ from sfa.quotes.v1 import (
 from chassis.service import Service, ServiceContext
 from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
-from services.quotes.documents.wiring import DOCUMENTS, documents
+from services.quotes.documents.wiring import DOCUMENTS, DocumentParts, documents
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.lifecycle import LIFECYCLE, move_on
+from services.quotes.live_promotions import LivePromotions
 from services.quotes.opportunities import Opportunities
 from services.quotes.quote_pricing import QuotePricing
+from services.quotes.quote_promotions import QuotePromotions
 from services.quotes.servicer.approvals import (
     ApprovalDelegationServicer,
     ApprovalRuleServicer,
@@ -58,12 +60,13 @@ from services.quotes.tables import (
 from services.quotes.tax_calculators import OutsideTax, OutsideTaxSettings, TaxCalculators
 
 
-def build(context: ServiceContext) -> Service:
-    """The service, wired."""
+def build(context: ServiceContext, paper: DocumentParts | None = None) -> Service:
+    """The service, wired; `paper` for documents by settings of one's own."""
     channel = cast("grpc.aio.Channel", context.peers.channel("opportunities"))
     opportunities = Opportunities(OpportunityServiceStub(channel))
+    live = LivePromotions()
     taxes = TaxCalculators(OutsideTax(OutsideTaxSettings()))
-    paper = documents(context)
+    paper = paper or documents(context)
     return Service(
         name="quotes",
         servicers={
@@ -74,7 +77,7 @@ def build(context: ServiceContext) -> Service:
             promotions_pb2.DESCRIPTOR.services_by_name["CouponService"]: CouponServicer(),
             costs_pb2.DESCRIPTOR.services_by_name["ProductCostService"]: ProductCostServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
-                opportunities, QuotePricing(taxes)
+                opportunities, QuotePricing(taxes, QuotePromotions(live))
             ),
             orders_pb2.DESCRIPTOR.services_by_name["OrderService"]: OrderServicer(),
             approvals_pb2.DESCRIPTOR.services_by_name["ApprovalRuleService"]: ApprovalRuleServicer(),
