@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from chassis.call import Call
 from services.quotes.domain.explanations import Explanation, steps_of
 from services.quotes.domain.lines import LineDraft, LineKind, QuoteLine, price
+from services.quotes.domain.price_resolution import PriceContext, PriceLine, Resolution
 from services.quotes.domain.products import Product
 from services.quotes.domain.quotes import Quote
+from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import UNTAXED, TaxableLine, Taxation, TaxQuestion
 from services.quotes.domain.taxes import TaxSettings
-from services.quotes.store import PriceStore, ProductStore, TaxSettingsStore
+from services.quotes.quote_promotions import QuotePromotions
+from services.quotes.store import PriceBookStore, PriceStore, ProductStore, TaxSettingsStore
 from services.quotes.tax_calculators import TaxCalculators
 
 
@@ -28,14 +32,16 @@ class Priced:
 
     lines: tuple[QuoteLine, ...]
     taxation: Taxation
+    promotions: tuple[AppliedPromotion, ...]
     explanation: Explanation
 
 
 class QuotePricing:
     """Prices quotes, as of a day."""
 
-    def __init__(self, taxes: TaxCalculators) -> None:
+    def __init__(self, taxes: TaxCalculators, promotions: QuotePromotions) -> None:
         self.taxes = taxes
+        self.promotions = promotions
 
     async def defaults(self, call: Call) -> dict[str, Any]:
         """What a new quote has where nobody says otherwise."""
@@ -55,28 +61,92 @@ class QuotePricing:
         standing: Sequence[QuoteLine] = (),
     ) -> Priced:
         """The lines that `drafts` ask for, priced for the quote as it is to be (customer, currency,
-        price book, discounts); `standing` are those that it has."""
+        price book, discounts); `standing` are those that it has.
+
+        Raises:
+            ProductNotFound and others as `domain.lines.price`; those of the tax calculator.
+        """
+        gifts = {line.id for line in standing if line.is_gift}
+        drafts = [draft for draft in drafts if draft.id not in gifts]  # they come anew with their promotions
+        standing = [line for line in standing if not line.is_gift]
         ids = {draft.product_id for draft in drafts if draft.product_id is not None}
         products = await ProductStore(call).get_many(list(ids))
-        list_prices = await PriceStore(call).list_prices(quote.price_book_id, ids, quote.currency, day)
-        lines = price(drafts, quote.currency, products, list_prices, standing)
-        # PROMOTIONS: the engine's outcome is put on the lines here
-        taxation = await self._tax(call, quote.content_as(lines, UNTAXED), products, day)
-        priced = quote.content_as(lines, taxation)
-        steps = {line.id: steps_of(line, "List price", (), quote.prices_include_tax) for line in priced.lines}
-        return Priced(lines, taxation, Explanation(steps))
-
-    async def _tax(self, call: Call, quote: Quote, products: Mapping[UUID, Product], day: date) -> Taxation:
-        """What is due on a quote that is priced but for the tax."""
-        if not quote.tax_region or not quote.lines:
-            return UNTAXED
+        found = await self._list_prices(call, quote, drafts, products, day)
+        prices = [None if each is None else each.unit_price for each in found]
+        lines = price(drafts, quote.currency, products, {}, standing, prices)
         settings = await TaxSettingsStore(call).current()
+        offers = await self.promotions.offers(call, quote, day)
+        rates: dict[UUID, Decimal] = {}
+        if offers.promotions and self.taxes[settings.calculator].is_local:
+            before = await self._tax(call, quote, lines, products, settings, day)
+            rates = {id: due.percent for id, due in before.lines.items()}
+        promoted = await self.promotions.apply(
+            call, quote, lines, offers, rates, settings.rounding, products, day
+        )
+        offered = quote.content_as(promoted.lines, UNTAXED)
+        taxation = await self._tax(call, quote, offered.lines, products, settings, day)
+        priced = quote.content_as(promoted.lines, taxation)
+        texts = [_where_from(each) for each in found] + ["Gift"] * (len(promoted.lines) - len(lines))
+        steps = {
+            line.id: steps_of(line, text, promoted.steps.get(line.id, ()), quote.prices_include_tax)
+            for line, text in zip(priced.lines, texts, strict=True)
+        }
+        explanation = Explanation(steps, promoted.unused, promoted.next, promoted.gap)
+        return Priced(promoted.lines, taxation, promoted.applied, explanation)
+
+    async def _list_prices(
+        self,
+        call: Call,
+        quote: Quote,
+        drafts: Sequence[LineDraft],
+        products: Mapping[UUID, Product],
+        day: date,
+    ) -> list[Resolution | None]:
+        """Which list price wins for each line, and why; None for what is in no catalogue.
+
+        Raises:
+            UnitUnknown: a product is not sold in its line's unit.
+        """
+        asked: dict[int, PriceLine] = {}
+        for index, draft in enumerate(drafts):
+            product = products.get(draft.product_id) if draft.product_id is not None else None
+            if product is not None:
+                product.unit(draft.unit, f"quote.lines[{index}].unit")
+                asked[index] = PriceLine(product, draft.quantity, draft.unit)
+        if not asked:
+            return [None] * len(drafts)
+        book = await PriceBookStore(call).find(quote.price_book_id)
+        context = PriceContext(
+            day=day,
+            currency=quote.currency,
+            account_id=quote.account_id,
+            segments=frozenset(quote.segments),
+            territories=frozenset(quote.territories),
+            channel=quote.channel,
+            price_book_id=quote.price_book_id if book is not None and not book.is_standard else None,
+        )
+        resolutions = await PriceStore(call).resolve(list(asked.values()), context)
+        by_index = dict(zip(asked, resolutions, strict=True))
+        return [by_index.get(index) for index in range(len(drafts))]
+
+    async def _tax(
+        self,
+        call: Call,
+        quote: Quote,
+        lines: Sequence[QuoteLine],
+        products: Mapping[UUID, Product],
+        settings: TaxSettings,
+        day: date,
+    ) -> Taxation:
+        """What is due on lines that are priced but for the tax."""
+        if not quote.tax_region or not lines:
+            return UNTAXED
         question = TaxQuestion(
             lines=tuple(
                 TaxableLine(
                     line.id, line.total.amount, _tax_class(line, products, settings), line.product_id, index
                 )
-                for index, line in enumerate(quote.lines)
+                for index, line in enumerate(lines)
                 if line.counts
             ),
             currency=quote.currency,
@@ -87,6 +157,27 @@ class QuotePricing:
             rounding=settings.rounding,
         )
         return await self.taxes[settings.calculator].calculate(call, question)
+
+
+def _where_from(found: Resolution | None) -> str:
+    """In words, where a line's list price comes from."""
+    if found is None:
+        return "Price of a line without a product"
+    if found.won is None:
+        return "Price given by hand; there is no list price"
+    won = found.won
+    said = [
+        f"Contract price, {won.candidate.book.name}"
+        if won.candidate.entry.account_id
+        else won.candidate.book.name
+    ]
+    if len(won.portions) > 1:
+        said.append("graduated tiers")
+    if won.is_of_parent:
+        said.append("price of the product that it is a variant of")
+    if won.is_converted:
+        said.append("converted from another unit")
+    return f"List price ({', '.join(said)})"
 
 
 def _tax_class(line: QuoteLine, products: Mapping[UUID, Product], settings: TaxSettings) -> str:

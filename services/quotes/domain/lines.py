@@ -150,6 +150,7 @@ class QuoteLine:
     discount_share: Decimal = Decimal(0)
     tax_rate: Decimal | None = None
     tax: Decimal = Decimal(0)
+    is_gift: bool = False
 
     @property
     def counts(self) -> bool:
@@ -212,8 +213,11 @@ def price(
     products: Mapping[UUID, Product],
     list_prices: Mapping[UUID, Money],
     standing: Sequence[QuoteLine] = (),
+    by_line: Sequence[Money | None] | None = None,
 ) -> tuple[QuoteLine, ...]:
     """The lines of a quote as asked for, with what was left out filled in.
+
+    `list_prices` are the products' list prices, or `by_line` those of each draft.
 
     `standing` are the lines that it has: one that keeps its product keeps its id, and may keep a
     product that is no longer sold. A price that is asked for and is the list price, or the one that the
@@ -247,7 +251,7 @@ def price(
             raise ProductNotFound(index)
         if former is None and not product.can_be_quoted:
             raise ProductNotActive(index, product)
-        list_price = list_prices.get(draft.product_id)
+        list_price = by_line[index] if by_line is not None else list_prices.get(draft.product_id)
         lines.append(_of_product(index, draft, identity, former, currency, product, list_price))
     return tuple(lines)
 

@@ -20,6 +20,7 @@ from services.quotes.domain.choices import must_be_chosen, must_be_chosen_once
 from services.quotes.domain.discounts import spread_discount
 from services.quotes.domain.lines import MAX_AMOUNT, AmountTooLarge, QuoteLine, must_not_be_negative
 from services.quotes.domain.payments import Instalment, scheduled
+from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import UNTAXED, TaxAmount, Taxation, taxed
 
 VALIDITY = timedelta(days=30)
@@ -256,6 +257,13 @@ class Quote(Entity):
     submitted_at: datetime | None = None
     approved_at: datetime | None = None
     viewed_at: datetime | None = None
+    segments: tuple[str, ...] = ()
+    territories: tuple[str, ...] = ()
+    channel: str = ""
+    coupon_codes: tuple[str, ...] = ()
+    promotions: tuple[AppliedPromotion, ...] = ()
+    requested_on: date | None = None
+    credit_warnings: tuple[str, ...] = ()
 
     def create(self, lines: tuple[QuoteLine, ...], taxation: Taxation = UNTAXED) -> QuoteCreated:
         """Makes the draft with its lines.
@@ -516,9 +524,14 @@ class Quote(Entity):
         )
         return clone, QuoteCreated()
 
-    def content_as(self, lines: tuple[QuoteLine, ...], taxation: Taxation) -> Quote:
+    def content_as(
+        self,
+        lines: tuple[QuoteLine, ...],
+        taxation: Taxation,
+        promotions: tuple[AppliedPromotion, ...] = (),
+    ) -> Quote:
         """A copy that offers these lines: what this one would be if it were priced again."""
-        copy = replace(self)
+        copy = replace(self, promotions=promotions)
         copy._offer(lines, taxation)  # of the same class
         return copy
 
@@ -574,11 +587,12 @@ class Quote(Entity):
 # What pricing a quote again may change.
 _PRICED = (
     *("lines", "subtotal", "total", "taxes", "is_tax_exempt", "tax_total", "payable_total"),
-    "payment_schedule",
+    *("payment_schedule", "promotions"),
 )
 # What a revision or a clone takes over: all but where the quote stood, and until when.
 _CONTENT = (
     *("name", "account_id", "contact_id", "owner_id", "currency", "price_book_id", "terms", "description"),
+    *("segments", "territories", "channel", "coupon_codes", "requested_on"),
     *("discount_percent", "discount_value", "tax_region", "prices_include_tax", "payment_days", "priced_on"),
     *_PRICED,
 )

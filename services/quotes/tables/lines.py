@@ -32,6 +32,7 @@ def _line(item: dict[str, Any]) -> QuoteLine:
         discount_share=Decimal(item.get("discount_share", 0)),
         tax_rate=Decimal(tax_rate) if tax_rate is not None else None,
         tax=Decimal(item.get("tax", 0)),
+        is_gift=item.get("is_gift", False),
     )
 
 

@@ -2,17 +2,19 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sfa.quotes.v1 import events_pb2
 from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, Numeric, Table, Text, Uuid, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from chassis.columns import enumerated, listed
+from chassis.columns import array, enumerated, listed, money_of
 from chassis.fields import Field, FieldType
 from chassis.schema import entity_table, timestamp_column
 from chassis.store import EntityType
 from services.quotes.domain.payments import Instalment
 from services.quotes.domain.quotes import OPEN, Quote, QuoteState
+from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import TaxAmount
 from services.quotes.tables.base import metadata
 from services.quotes.tables.lines import LINES
@@ -66,6 +68,13 @@ quotes = entity_table(
     timestamp_column("submitted_at"),
     timestamp_column("approved_at"),
     timestamp_column("viewed_at"),
+    Column("segments", ARRAY(Text)),
+    Column("territories", ARRAY(Text)),
+    Column("channel", Text),
+    Column("coupon_codes", ARRAY(Text)),
+    Column("promotions", JSONB),
+    Column("requested_on", Date),
+    Column("credit_warnings", ARRAY(Text)),
 )
 
 explanations = Table(
@@ -86,6 +95,20 @@ def _tax(item: dict[str, Any]) -> TaxAmount:
 
 def _instalment(item: dict[str, Any]) -> Instalment:
     return Instalment(item["label"], Decimal(item["percent"]), item["days"], Decimal(item["amount"]))
+
+
+def _promotion(item: dict[str, Any]) -> AppliedPromotion:
+    discount, coupon_id = money_of(item["discount"]), item["coupon_id"]
+    assert discount is not None
+    return AppliedPromotion(
+        promotion_id=UUID(item["promotion_id"]),
+        code=item["code"],
+        name=item["name"],
+        discount=discount,
+        count=item["count"],
+        coupon_id=UUID(coupon_id) if coupon_id else None,
+        coupon_code=item["coupon_code"],
+    )
 
 
 _OPEN = [state.value for state in sorted(OPEN, key=lambda state: state.value)]
@@ -123,5 +146,10 @@ QUOTE = EntityType(
         "lines": LINES,
         "taxes": listed(TaxAmount, _tax),
         "payment_schedule": listed(Instalment, _instalment),
+        "segments": array(),
+        "territories": array(),
+        "coupon_codes": array(),
+        "promotions": listed(AppliedPromotion, _promotion),
+        "credit_warnings": array(),
     },
 )

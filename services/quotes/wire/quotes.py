@@ -9,6 +9,7 @@ from sfa.quotes.v1 import quotes_pb2 as pb
 from chassis import convert
 from chassis.history import Version
 from chassis.money import Money
+from services.quotes.domain.coupons import normalized
 from services.quotes.domain.lines import LineDraft, LineKind, QuoteLine
 from services.quotes.domain.payments import Instalment
 from services.quotes.domain.quotes import Quote, QuoteState
@@ -36,12 +37,24 @@ def quote_to_proto(quote: Quote) -> pb.Quote:
             setattr(result, name, str(id))
     if quote.valid_until is not None:
         convert.set_date(result.valid_until, quote.valid_until)
+    if quote.requested_on is not None:
+        convert.set_date(result.requested_date, quote.requested_on)
+    result.credit_warnings.extend(quote.credit_warnings)
     set_lines(result.lines, quote.lines)
     convert.set_money(result.subtotal, quote.money(quote.subtotal))
     convert.set_money(result.discount_total, quote.money(quote.discount_total))
     convert.set_money(result.total, quote.money(quote.total))
     _set_conditions(result, quote)
     _set_taxes(result, quote)
+    for applied in quote.promotions:
+        promotion = result.promotions.add(
+            promotion_id=str(applied.promotion_id),
+            code=applied.code,
+            name=applied.name,
+            count=applied.count,
+            coupon_code=applied.coupon_code,
+        )
+        convert.set_money(promotion.discount, applied.discount)
     for field, at in (
         ("primary_time", quote.primary_at),
         ("submit_time", quote.submitted_at),
@@ -61,6 +74,10 @@ def _set_conditions(result: pb.Quote, quote: Quote) -> None:
         result.discount_percent = convert.decimal_text(quote.discount_percent)
     if quote.discount_value:
         convert.set_money(result.discount_value, quote.money(quote.discount_value))
+    result.segments.extend(quote.segments)
+    result.territories.extend(quote.territories)
+    result.channel = quote.channel
+    result.coupon_codes.extend(quote.coupon_codes)
     result.payment_days = quote.payment_days
     for instalment in quote.payment_schedule:
         item = result.payment_schedule.add(
@@ -102,6 +119,7 @@ def set_lines(target: Any, lines: Iterable[QuoteLine]) -> None:
             is_optional=line.is_optional,
             alternative_group=line.alternative_group,
             is_chosen=line.is_chosen,
+            is_gift=line.is_gift,
             tax_class=line.tax_class,
             unit=line.unit,
             tax_rate=convert.decimal_text(line.tax_rate) if line.tax_rate is not None else "",
@@ -177,9 +195,18 @@ FIELDS: Mapping[str, Callable[[pb.Quote], Any]] = {
     "valid_until": lambda message: (
         convert.date_of(message.valid_until, "quote.valid_until") if message.HasField("valid_until") else None
     ),
+    "requested_date": lambda message: (
+        convert.date_of(message.requested_date, "quote.requested_date")
+        if message.HasField("requested_date")
+        else None
+    ),
     "lines": drafts_of,
     "terms": lambda message: message.terms,
     "description": lambda message: message.description,
+    "segments": lambda message: tuple(sorted(message.segments)),
+    "territories": lambda message: tuple(message.territories),
+    "channel": lambda message: message.channel,
+    "coupon_codes": lambda message: tuple(dict.fromkeys(normalized(code) for code in message.coupon_codes)),
     "discount_percent": lambda message: Decimal(message.discount_percent or 0),
     "discount_value": _discount_value,
     "tax_region": lambda message: message.tax_region,

@@ -35,7 +35,12 @@ def _quotes() -> None:
             ADD COLUMN exchange_date date,
             ADD COLUMN submitted_at timestamptz,
             ADD COLUMN approved_at timestamptz,
-            ADD COLUMN viewed_at timestamptz;
+            ADD COLUMN viewed_at timestamptz,
+            ADD COLUMN segments text[] NOT NULL DEFAULT '{}',
+            ADD COLUMN territories text[] NOT NULL DEFAULT '{}',
+            ADD COLUMN channel text NOT NULL DEFAULT '',
+            ADD COLUMN coupon_codes text[] NOT NULL DEFAULT '{}',
+            ADD COLUMN promotions jsonb NOT NULL DEFAULT '[]';
         UPDATE data.quotes SET payable_total = total;
         ALTER TABLE data.quotes ALTER COLUMN payable_total SET NOT NULL
         """

@@ -1,0 +1,229 @@
+"""Promotions on a quote: the quote as pricing reads it, the best combination, and what that makes of its
+lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from chassis.call import Call
+from chassis.money import Money, minor_unit
+from services.quotes.domain.explanations import PromotionStep, Unused
+from services.quotes.domain.families import ProductFamily
+from services.quotes.domain.lines import LineKind, QuoteLine
+from services.quotes.domain.products import Product
+from services.quotes.domain.quotes import Quote
+from services.quotes.domain.redemptions import AppliedPromotion
+from services.quotes.domain.taxation import TaxRounding
+from services.quotes.live_promotions import LivePromotions, Offers
+from services.quotes.pricing import model
+from services.quotes.pricing.by_priority import by_priority
+from services.quotes.pricing.problem import prepare
+from services.quotes.pricing.report import evaluate
+from services.quotes.store import CostStore, ProductStore
+from services.quotes.store.families import FamilyStore
+
+_CHARGES = {LineKind.FREIGHT: model.ChargeKind.FREIGHT, LineKind.SURCHARGE: model.ChargeKind.SURCHARGE}
+_TAX_ROUNDINGS = {
+    TaxRounding.PER_LINE: model.TaxRounding.LINE,
+    TaxRounding.PER_DOCUMENT: model.TaxRounding.DOCUMENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The lines with what promotions take off them, gifts added, and why."""
+
+    lines: tuple[QuoteLine, ...]
+    applied: tuple[AppliedPromotion, ...] = ()
+    steps: Mapping[UUID, Sequence[PromotionStep]] = field(default_factory=dict)
+    unused: tuple[Unused, ...] = ()
+    next: tuple[str, ...] = ()
+    gap: Decimal = Decimal(0)
+
+
+class QuotePromotions:
+    """The best combination of promotions for a quote."""
+
+    def __init__(self, live: LivePromotions) -> None:
+        self.live = live
+
+    async def offers(self, call: Call, quote: Quote, day: date) -> Offers:
+        """What the quote may be priced with."""
+        return await self.live.offers(
+            call, day=day, account_id=quote.account_id, coupon_codes=quote.coupon_codes
+        )
+
+    async def apply(
+        self,
+        call: Call,
+        quote: Quote,
+        lines: tuple[QuoteLine, ...],
+        offers: Offers,
+        tax_rates: Mapping[UUID, Decimal],
+        tax_rounding: TaxRounding,
+        products: Mapping[UUID, Product],
+        day: date,
+    ) -> Promoted:
+        """The lines under the best combination of `offers`. Lines that do not count stay as they are."""
+        if not offers.promotions:
+            return Promoted(lines)
+        gifts = await ProductStore(call).get_many(
+            [
+                UUID(each.benefit.product)
+                for each in offers.promotions
+                if isinstance(each.benefit, model.Gift) and UUID(each.benefit.product) not in products
+            ]
+        )
+        products = {**products, **gifts}
+        costs = await CostStore(call).on(products, quote.currency, day)
+        lineages = await FamilyStore(call).lineages()
+        settings = offers.settings.priced(tax_rounding=_TAX_ROUNDINGS[tax_rounding])
+        document = model.Document(
+            currency=quote.currency,
+            exponent=-int(minor_unit(quote.currency).as_tuple().exponent),
+            day=day,
+            lines=tuple(
+                _line(line, products, costs, lineages, tax_rates, offers)
+                for line in lines
+                if line.counts and line.kind is LineKind.ITEM
+            ),
+            charges=tuple(
+                model.Charge(
+                    key=str(line.id),
+                    amount=line.subtotal.amount,
+                    kind=_CHARGES[line.kind],
+                    tax_rate=tax_rates.get(line.id, Decimal(0)),
+                )
+                for line in lines
+                if line.counts and line.kind is not LineKind.ITEM
+            ),
+            customer=str(quote.account_id or ""),
+            segments=frozenset(quote.segments),
+            territories=frozenset(quote.territories),
+            channel=quote.channel,
+            rep=str(quote.owner_id),
+            first_order=offers.is_first_order,
+            coupons=offers.coupon_codes,
+            prices_include_tax=quote.prices_include_tax,
+            manual=model.ManualDiscount(quote.discount_percent, quote.discount_value),
+            margin_floor=offers.settings.document_margin_floor,
+            settings=settings,
+        )
+        result = await asyncio.to_thread(best, document, offers.promotions)
+        return _promoted(quote, lines, result, offers, products)
+
+
+def best(document: model.Document, promotions: Sequence[model.Promotion]) -> model.Result:
+    """The document under the best combination of promotions that is found in time."""
+    return evaluate(document, promotions, by_priority(prepare(document, promotions)))
+
+
+def _line(
+    line: QuoteLine,
+    products: Mapping[UUID, Product],
+    costs: Mapping[UUID, Money],
+    lineages: Mapping[str, Sequence[ProductFamily]],
+    tax_rates: Mapping[UUID, Decimal],
+    offers: Offers,
+) -> model.Line:
+    product = products.get(line.product_id) if line.product_id is not None else None
+    return model.Line(
+        key=str(line.id),
+        product=str(line.product_id) if line.product_id is not None else f"line:{line.id}",
+        parent=str(product.parent_id) if product is not None and product.parent_id else "",
+        families=_families(product, lineages),
+        quantity=line.quantity,
+        unit_price=line.unit_price.amount,
+        list_price=line.list_price.amount if line.list_price is not None else None,
+        cost=_unit_cost(line, product, costs),
+        margin_floor=offers.settings.line_margin_floor,
+        tax_rate=tax_rates.get(line.id, Decimal(0)),
+        manual=model.ManualDiscount(
+            line.discount_percent, line.discount_value.amount if line.discount_value else Decimal(0)
+        ),
+        description=line.description,
+    )
+
+
+def _promoted(
+    quote: Quote,
+    lines: tuple[QuoteLine, ...],
+    result: model.Result,
+    offers: Offers,
+    products: Mapping[UUID, Product],
+) -> Promoted:
+    unit = minor_unit(quote.currency)
+    taken = {line.key: line.promotions * unit for line in result.lines}
+    taken |= {charge.key: charge.promotions * unit for charge in result.charges}
+    none = Decimal(0)
+    promoted = [
+        line if line.promotion == taken.get(str(line.id), none)
+        else replace(line, promotion=taken.get(str(line.id), none))
+        for line in lines
+    ]  # fmt: skip
+    promoted += [_gift(quote, line, unit, products) for line in result.lines if line.is_gift]
+    steps: dict[UUID, list[PromotionStep]] = defaultdict(list)
+    for applied in result.applied:
+        promotion = offers.by_code[applied.code]
+        text = f"{promotion.name or promotion.code} ({promotion.code})"
+        for key, discount in applied.by_line.items():
+            line_id = _gift_id(quote, key) if key.startswith("gift:") else UUID(key)
+            steps[line_id].append(PromotionStep(str(promotion.id), text, discount * unit))
+    return Promoted(
+        lines=tuple(promoted),
+        applied=offers.applied(result, quote.currency),
+        steps=steps,
+        unused=tuple(_unused(each, offers) for each in result.unused),
+        next=(*(each.message for each in result.thresholds), *result.notes),
+        gap=(result.gap or 0) * unit,
+    )
+
+
+def _unused(unused: model.Unused, offers: Offers) -> Unused:
+    promotion = offers.by_code[unused.code]
+    reasons = "; ".join(reason.message for reason in unused.reasons)
+    return Unused(str(promotion.id), promotion.name or promotion.code, reasons)
+
+
+def _gift(quote: Quote, gift: model.PricedLine, unit: Decimal, products: Mapping[UUID, Product]) -> QuoteLine:
+    product_id = UUID(gift.product)
+    product = products.get(product_id)
+    worth = gift.gift_value * unit / gift.quantity if gift.quantity else Decimal(0)
+    return QuoteLine(
+        id=_gift_id(quote, gift.key),
+        product_id=product_id,
+        description=product.name if product is not None else gift.key,
+        quantity=gift.quantity,
+        unit_price=quote.money(Decimal(0)),
+        list_price=quote.money(round(worth, 9)) if worth else None,
+        discount_percent=Decimal(0),
+        is_gift=True,
+    )
+
+
+def _gift_id(quote: Quote, key: str) -> UUID:
+    """The same for the same promotion, however often the quote is priced."""
+    return uuid5(quote.id, key)
+
+
+def _families(product: Product | None, lineages: Mapping[str, Sequence[ProductFamily]]) -> frozenset[str]:
+    """The product's family and all above it, by name and by id."""
+    if product is None or not product.family:
+        return frozenset()
+    lineage = lineages.get(product.family, ())
+    return frozenset([product.family, *(each.name for each in lineage), *(str(each.id) for each in lineage)])
+
+
+def _unit_cost(line: QuoteLine, product: Product | None, costs: Mapping[UUID, Money]) -> Decimal | None:
+    """What one of the line's unit costs the seller; None where nobody knows."""
+    cost = costs.get(product.id) if product is not None else None
+    if product is None or cost is None:
+        return None
+    factor = product.in_base_units(Decimal(1), line.unit)
+    return cost.amount * factor.numerator / factor.denominator
