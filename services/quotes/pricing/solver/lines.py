@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from services.quotes.pricing.computed import Computed
 from services.quotes.pricing.floors import least_subtotal
 from services.quotes.pricing.model import Combine, RoundAt, UsesUp
 from services.quotes.pricing.phases import Phases
 from services.quotes.pricing.pieces import Choice, Piece, size_of
-from services.quotes.pricing.problem import Kind, LineFacts, Offer, Problem, after_manual, gain, rounded
+from services.quotes.pricing.problem import (
+    ON_UNITS,
+    Kind,
+    LineFacts,
+    Offer,
+    Problem,
+    after_manual,
+    gain,
+    rounded,
+)
 from services.quotes.pricing.settlement import _floored
 from services.quotes.pricing.solver.search import bits
 
@@ -54,24 +62,30 @@ class Lines:
         """`spread` has offers on the document whose shares by line are known, as amounts on lines."""
         self.problem = problem
         self.offers = [spread.get(offer.index, offer) for offer in problem.offers]
+        self.offers = [
+            replace(offer, kind=Kind.UNIT_PERCENT) if offer.kind is Kind.DOCUMENT_PERCENT else offer
+            for offer in self.offers
+        ]
         self._known: dict[tuple[int, int, Placed], Best | None] = {}
+        self._units: dict[tuple[int, int], int | None] = {}
         self._plain_rounding = problem.document.settings.round_at is RoundAt.LINE
-        every = [offer for offer in self.offers if offer.kind not in (Kind.GIFT, Kind.SHIPPING)]
-        every.sort(key=lambda offer: (offer.phase, offer.index))
-        if problem.document.settings.combine is Combine.COMPOUND:
-            self._stages = [(1 << offer.index, [offer]) for offer in every]
-        else:
-            self._stages = [
-                (sum(1 << offer.index for offer in stage), stage)
-                for stage in (list(group) for _, group in groupby(every, key=lambda offer: offer.phase))
-            ]
-        self.users = sum(1 << offer.index for offer in self.offers if offer.uses_up is not UsesUp.NOTHING)
+        self._compound = problem.document.settings.combine is Combine.COMPOUND
+        self.users = sum(
+            1 << offer.index
+            for offer in problem.offers
+            if offer.uses_up is not UsesUp.NOTHING and offer.kind in ON_UNITS
+        )
         self.forced = sum(
             1 << offer.index
             for offer in self.offers
             if problem.offers[offer.index].kind in (Kind.DOCUMENT_PERCENT, Kind.DOCUMENT_AMOUNT)
         )
 
+        self._shared = sum(
+            1 << offer.index
+            for offer in self.offers
+            if offer.kind in (Kind.LINE_AMOUNT, Kind.GROUP_AMOUNT, Kind.BUNDLE)
+        )
         self.whole = sum(1 << offer.index for offer in self.offers if offer.kind is Kind.LINE_AMOUNT)
 
     def best(self, line: int, allowed: int, placed: Placed = ()) -> Best | None:
@@ -125,20 +139,38 @@ class Lines:
                 best, least = subset | bit, price
         return best
 
+    def _stages(self, offers: int) -> list[list[Offer]]:
+        """These offers, those together that are computed on the same price."""
+        chosen = sorted([self.offers[index] for index in bits(offers)], key=lambda one: (one.phase, one.index))
+        if self._compound:
+            return [[offer] for offer in chosen]
+        stages: list[list[Offer]] = []
+        phase = -1
+        for offer in chosen:
+            if offer.phase != phase:
+                phase = offer.phase
+                stages.append([offer])
+            else:
+                stages[-1].append(offer)
+        return stages
+
     def unit(self, facts: LineFacts, offers: int) -> int | None:
         """What a whole unit costs with these offers, in ticks, line amounts aside; None: below zero."""
+        key = (facts.index, offers)
+        if key not in self._units:
+            self._units[key] = self._unit(facts, offers)
+        return self._units[key]
+
+    def _unit(self, facts: LineFacts, offers: int) -> int | None:
         now = facts.unit
-        for mask, stage in self._stages:
-            if not mask & offers:
-                continue
+        for stage in self._stages(offers):
             off = 0
             cut = 0
             for offer in stage:
-                if offers >> offer.index & 1:
-                    more = self._off(offer, now)
-                    off += more
-                    if offer.truncatable:
-                        cut += more
+                more = self._off(offer, now)
+                off += more
+                if offer.truncatable:
+                    cut += more
             if off > now:
                 if off - cut > now:
                     return None
@@ -150,8 +182,6 @@ class Lines:
     def _off(offer: Offer, now: int) -> int:
         if offer.kind in (Kind.LINE_AMOUNT, Kind.GROUP_AMOUNT, Kind.BUNDLE):
             return 0
-        if offer.kind is Kind.DOCUMENT_PERCENT:
-            return now * offer.percent[0] // offer.percent[1]
         return gain(offer, now)
 
     # --- what parts come to ------------------------------------------------------------------------
@@ -160,6 +190,10 @@ class Lines:
         """Minor units after floors and manual discounts; None: it is not lawful."""
         if self._plain_rounding and self._is_uniform(parts):
             return self._uniform(facts, parts[0].offers if parts else 0)
+        if self._plain_rounding and not facts.rest_size:
+            found = self._summed(facts, parts)
+            if found is not None:
+                return found
         found = self.amounts({facts.index: parts})
         return None if found is None else found[facts.index]
 
@@ -168,6 +202,19 @@ class Lines:
         first = parts[0].offers if parts else 0
         return all(part.offers == first for part in parts)
 
+    def _summed(self, facts: LineFacts, parts: Sequence[Part]) -> int | None:
+        """Parts that do not touch each other, well above every floor; None: look closer."""
+        now = 0
+        for part in parts:
+            if part.offers & self._shared:
+                return None
+            price = self.unit(facts, part.offers)
+            if price is None:
+                return None
+            now += price * part.units
+        amount = rounded(self.problem, facts, after_manual(self.problem, facts, now))
+        return amount if amount >= facts.least else None
+
     def _uniform(self, facts: LineFacts, offers: int) -> int | None:
         problem = self.problem
         if not offers:
@@ -175,15 +222,11 @@ class Lines:
         now = facts.entry
         whole = facts.whole
         may_cut = 0
-        for mask, stage in self._stages:
-            if not mask & offers:
-                continue
+        for stage in self._stages(offers):
             off = cut = 0
             for offer in stage:
-                if not offers >> offer.index & 1:
-                    continue
                 kind = offer.kind
-                if kind is Kind.UNIT_PERCENT or kind is Kind.BUY_GET or kind is Kind.DOCUMENT_PERCENT:
+                if kind is Kind.UNIT_PERCENT or kind is Kind.BUY_GET:
                     more = now * offer.percent[0] // offer.percent[1]
                 elif kind is Kind.LINE_AMOUNT:
                     more = offer.line_amounts.get(facts.index, 0)
@@ -232,9 +275,8 @@ class Lines:
                     choice.by_offer.setdefault(offer, []).append(place)
         done = Computed(problem, choice)
         phases = Phases(done)
-        for mask, stage in self._stages:
-            if mask & selected:
-                phases.stage([offer for offer in stage if selected >> offer.index & 1])
+        for stage in self._stages(selected):
+            phases.stage(stage)
         found: dict[int, int] = {}
         for line in by_line:
             facts = problem.lines[line]

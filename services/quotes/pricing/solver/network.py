@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import lcm
 
-from services.quotes.pricing.charges import settle_charges
+from services.quotes.pricing.charges import gift_amount, settle_charges
 from services.quotes.pricing.computed import Computed
 from services.quotes.pricing.model import Combine, Gift, RoundAt, TaxRounding
-from services.quotes.pricing.charges import gift_amount
 from services.quotes.pricing.pieces import Choice
 from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.rounding import half_up, ratio, spread_ticks
@@ -223,13 +222,13 @@ class Model:
             return False
         facts = self.problem.lines[line]
         off = 0
-        for offer in kinds:
-            offer = self.lines.offers[offer.index]
+        for stated in kinds:
+            offer = self.lines.offers[stated.index]
             if offer.kind is Kind.LINE_AMOUNT:
                 off += offer.line_amounts.get(line, 0)
-            elif offer.kind is Kind.DOCUMENT_PERCENT:
+            elif offer.gains is None:
                 off += facts.entry * offer.percent[0] // offer.percent[1]
-            elif offer.gains is not None:
+            else:
                 off += offer.gains[line] * (facts.whole + (1 if facts.rest_size else 0))
         if facts.percent[0] or facts.amount:
             return False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 Cost = Callable[[int], "int | None"]
 
@@ -65,6 +66,8 @@ class Found:
         return self.most <= self.gain
 
 
+_WIDE = 24  # cells: what reaches over more is looked at only where it matters
+
 NONE = Found(0, 0, 0)
 
 
@@ -103,10 +106,10 @@ class Search:
 
     def best(self, among: int) -> Found:
         """The best choice among these offers."""
-        among, _ = self._worthwhile(among, 0)
-        first = self._dive(among, 0)
-        kept = self._hopeful(among, first.gain)
-        found = self._solve(kept, 0, 0)
+        among, most = self._worthwhile(among, 0, {})
+        first = self._dive(among, 0, most)
+        kept = self._hopeful(among, first.gain, most)
+        found = self._solve(kept, 0, 0, most)
         if found.gain < first.gain:
             found = Found(first.gain, first.chosen, max(first.gain, found.most))
         return found
@@ -155,8 +158,11 @@ class Search:
         others = among & ~self._conflicts[offer] & ~(1 << offer)
         return sum(cell.slack for cell in self._cells[offer] if cell.scope & others) * self._network.minor
 
-    def _worthwhile(self, among: int, chosen: int) -> tuple[int, dict[int, int]]:
-        """Those that may gain something on top of a choice, and what each gains at most."""
+    def _worthwhile(self, among: int, chosen: int, before: dict[int, int]) -> tuple[int, dict[int, int]]:
+        """Those that may gain something on top of a choice, and what each gains at most.
+
+        Of those that reach over many cells what was known `before`, of less that was chosen, is enough.
+        """
         for offer in bits(chosen):
             among &= ~self._conflicts[offer]
         among &= ~chosen
@@ -164,6 +170,10 @@ class Search:
             most: dict[int, int] = {}
             left = 0
             for offer in bits(among):
+                if offer in before and len(self._cells[offer]) > _WIDE:
+                    most[offer] = before[offer]
+                    left |= 1 << offer
+                    continue
                 gain = self._most(offer, chosen)
                 if gain is None:
                     continue
@@ -199,36 +209,29 @@ class Search:
 
     # --- choices ---------------------------------------------------------------------------------
 
-    def _dive(self, among: int, chosen: int) -> Found:
+    def _dive(self, among: int, chosen: int, most: dict[int, int]) -> Found:
         """Always the one that gains most: a good choice to begin with, and all there is when time is over."""
         start, total = chosen, 0
-        while among:
-            gains: list[tuple[int, int]] = []
-            left = 0
-            for offer in bits(among):
-                gain = self._gain(offer, chosen)
-                if gain is None:
-                    continue
-                left |= 1 << offer
-                if gain > 0:
-                    gains.append((gain, -offer))
-            if not gains:
-                break
-            among = left
-            taken = 0
-            for gain, negative in sorted(gains, reverse=True):
-                offer = -negative
-                if not among >> offer & 1 or taken & self._scope[offer]:
-                    continue  # excluded, or its gain has changed in this round
-                total += gain
-                taken |= 1 << offer
-                chosen |= 1 << offer
-                among &= ~self._conflicts[offer] & ~(1 << offer)
+        heap = [(-gain, offer) for offer, gain in most.items() if among >> offer & 1]
+        heapify(heap)
+        while heap:
+            negative, offer = heappop(heap)
+            if not among >> offer & 1:
+                continue
+            gain = self._gain(offer, chosen)
+            if gain is None or gain <= 0:
+                continue
+            if heap and gain < -heap[0][0] and gain < -negative:
+                heappush(heap, (-gain, offer))
+                continue
+            total += gain
+            chosen |= 1 << offer
+            among &= ~self._conflicts[offer] & ~(1 << offer)
         return Found(total, chosen & ~start, total)
 
-    def _hopeful(self, among: int, needed: int) -> int:
+    def _hopeful(self, among: int, needed: int, most: dict[int, int]) -> int:
         """Without those that exclude so much that no choice with them gains what is already had."""
-        _, most = self._worthwhile(among, 0)
+        most = dict(most)
         for offer in sorted(most, key=lambda one: most[one]):
             rivals = self._conflicts[offer] & among
             if rivals.bit_count() * 2 < among.bit_count():
@@ -247,9 +250,9 @@ class Search:
                 certain |= 1 << offer
         return certain
 
-    def _solve(self, among: int, chosen: int, needed: int) -> Found:
+    def _solve(self, among: int, chosen: int, needed: int, before: dict[int, int]) -> Found:
         """The most that these offers gain on top of a choice, where that is more than `needed`."""
-        among, most = self._worthwhile(among, chosen)
+        among, most = self._worthwhile(among, chosen, before)
         if not among:
             return NONE
         parts = self._parts(among)
@@ -307,20 +310,32 @@ class Search:
         if not self._late and self.nodes % 16 == 0 and self._clock() > self._deadline:
             self._late = True
         if self._late:
-            dived = self._dive(among, chosen)
+            dived = self._dive(among, chosen, most)
             return Found(dived.gain, dived.chosen, max(bound, dived.gain))
         certain = self._certain(among)
         if certain:
-            return self._with(certain, among, chosen, needed, bound)
-        offer = max(most, key=lambda one: (most[one], -one))
-        taken = self._with(1 << offer, among, chosen, needed, bound)
+            return self._with(certain, among, chosen, needed, bound, most)
+        while True:
+            offer = max(most, key=lambda one: (most[one], -one))
+            if len(self._cells[offer]) <= _WIDE:
+                break
+            now = self._most(offer, chosen)
+            now = 0 if now is None else max(0, now + self._slack(offer, among))
+            if now >= most[offer]:
+                break
+            most[offer] = now
+            if not now:
+                return self._solve(among & ~(1 << offer), chosen, needed, most)
+        taken = self._with(1 << offer, among, chosen, needed, bound, most)
         best, picked = taken.gain, taken.chosen
-        left = self._solve(among & ~(1 << offer), chosen, max(needed, best))
+        left = self._solve(among & ~(1 << offer), chosen, max(needed, best), most)
         if left.gain > best:
             best, picked = left.gain, left.chosen
         return Found(best, picked, max(best, min(bound, max(taken.most, left.most))))
 
-    def _with(self, taken: int, among: int, chosen: int, needed: int, bound: int) -> Found:
+    def _with(
+        self, taken: int, among: int, chosen: int, needed: int, bound: int, most: dict[int, int]
+    ) -> Found:
         """The best that takes these."""
         gain = 0
         now = chosen
@@ -330,6 +345,7 @@ class Search:
                 return NONE
             gain += more
             now |= 1 << offer
-        rest = self._solve(among & ~taken, now, needed - gain)
-        most = min(bound, gain + rest.most)
-        return Found(gain + rest.gain, taken | rest.chosen, max(most, gain + rest.gain))
+        rest = self._solve(among & ~taken, now, needed - gain, most)
+        return Found(
+            gain + rest.gain, taken | rest.chosen, max(gain + rest.gain, min(bound, gain + rest.most))
+        )
