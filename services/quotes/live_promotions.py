@@ -54,6 +54,15 @@ class Offers:
             if isinstance(benefit := each.benefit, model.Gift) and not benefit.unit_value
         )
 
+    @property
+    def gifts(self) -> frozenset[UUID]:
+        """The products that promotions give away."""
+        return frozenset(
+            UUID(benefit.product)
+            for each in self.promotions
+            if isinstance(benefit := each.benefit, model.Gift)
+        )
+
     def with_gifts_worth(self, prices: Mapping[UUID, Money], names: Mapping[UUID, str]) -> Offers:
         """The same, with what gifts are worth and are called where their promotions do not say."""
         return replace(self, promotions=tuple(_valued(each, prices, names) for each in self.promotions))

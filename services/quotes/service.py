@@ -10,6 +10,7 @@ from sfa.quotes.v1 import (
     families_pb2,
     inventory_pb2,
     orders_pb2,
+    pricing_pb2,
     products_pb2,
     promotions_pb2,
     quotes_pb2,
@@ -20,6 +21,7 @@ from sfa.quotes.v1 import (
 from chassis.service import Service, ServiceContext
 from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
+from services.quotes.carts import CartPricing
 from services.quotes.documents.wiring import DOCUMENTS, DocumentParts, documents
 from services.quotes.expiry import EXPIRY, expire
 from services.quotes.lifecycle import LIFECYCLE, move_on
@@ -38,6 +40,7 @@ from services.quotes.servicer.families import ProductFamilyServicer
 from services.quotes.servicer.inventory import InventoryServicer
 from services.quotes.servicer.orders import OrderServicer
 from services.quotes.servicer.prices import PriceBookServicer
+from services.quotes.servicer.pricing import PricingServicer
 from services.quotes.servicer.products import ProductServicer
 from services.quotes.servicer.promotions import PromotionServicer
 from services.quotes.servicer.quotes import QuoteServicer
@@ -75,6 +78,7 @@ def build(context: ServiceContext, paper: DocumentParts | None = None) -> Servic
             families_pb2.DESCRIPTOR.services_by_name["ProductFamilyService"]: ProductFamilyServicer(),
             promotions_pb2.DESCRIPTOR.services_by_name["PromotionService"]: PromotionServicer(),
             promotions_pb2.DESCRIPTOR.services_by_name["CouponService"]: CouponServicer(),
+            pricing_pb2.DESCRIPTOR.services_by_name["PricingService"]: PricingServicer(CartPricing(live)),
             costs_pb2.DESCRIPTOR.services_by_name["ProductCostService"]: ProductCostServicer(),
             quotes_pb2.DESCRIPTOR.services_by_name["QuoteService"]: QuoteServicer(
                 opportunities, QuotePricing(taxes, QuotePromotions(live))

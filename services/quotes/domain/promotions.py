@@ -16,8 +16,16 @@ from chassis.errors import AlreadyExists, FailedPrecondition, FieldViolation, In
 from services.quotes.domain.promotion_rules import faults_of
 from services.quotes.domain.redemptions import UNBOUNDED, Bound
 from services.quotes.pricing import model
+from services.quotes.pricing.validation import check
 
 UNCONDITIONAL: Final = model.Conditions()
+_FIELDS: Final = {
+    "benefit.tiers": "benefit.tiered.tiers",
+    "benefit.components": "benefit.bundle_price.components",
+    "uses_up": "stacking.uses_up",
+    "funding_percent": "funding.percent",
+}
+"""Where a promotion has what pricing calls otherwise."""
 
 
 class PromotionState(Enum):
@@ -295,8 +303,19 @@ class Promotion(Entity):
             faults["conditions.currencies"] = (
                 "A promotion with a currency of its own is for documents in that one."
             )
+        if not faults:
+            faults = self._faults_in_pricing()
         if faults:
             raise PromotionInvalid(faults)
+
+    def _faults_in_pricing(self) -> dict[str, str]:
+        """What pricing would refuse besides, so that it never has to."""
+        try:
+            check(self.priced())
+        except InvalidArgument as refusal:
+            where = refusal.violations[0].field if refusal.violations else ""
+            return {_FIELDS.get(where, where): str(refusal)}
+        return {}
 
     def _stacking_faults(self) -> dict[str, str]:
         stacking, faults = self.stacking, {}
