@@ -39,7 +39,10 @@ SERVICES: Final = {
         Part("leads", asks=("contacts", "opportunities"), hears=("identity",)),
         Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "quotes")),
         Part(
-            "quotes", asks=("contacts", "opportunities"), hears=("identity", "opportunities"), admits=("erp",)
+            "quotes",
+            asks=("contacts", "opportunities"),
+            hears=("identity", "contacts", "opportunities"),
+            admits=("erp",),
         ),
         Part("forecast", asks=("opportunities",), hears=("identity", "leads", "opportunities", "quotes")),
     )

@@ -5,9 +5,10 @@ A function that checks refuses the step by raising; it must not have written bef
 """
 
 from chassis.call import Call
-from services.quotes import approvals, holds, redemptions
+from services.quotes import approvals, credit, holds, redemptions
 from services.quotes.domain.orders import Order
 from services.quotes.domain.quotes import Quote
+from services.quotes.order_items import items_of
 
 
 async def changed(call: Call, quote: Quote) -> None:
@@ -28,7 +29,7 @@ async def recalled(call: Call, quote: Quote) -> None:
 async def before_sending(call: Call, quote: Quote) -> None:
     """The quote is about to be sent, priced as of now: may it be?"""
     await approvals.must_be_approved(call, quote)
-    # CREDIT: refuse, or warn, by the customer's credit
+    quote.credit_warnings = await credit.check(call, quote)
 
 
 async def sent(call: Call, quote: Quote) -> None:
@@ -38,9 +39,9 @@ async def sent(call: Call, quote: Quote) -> None:
 
 
 async def accepted(call: Call, quote: Quote, order: Order) -> None:
-    """The customer has accepted, and the order is placed."""
+    """The customer has accepted, and the order is about to be placed: it says what is reserved for it."""
     await redemptions.consume(call, quote)
-    await holds.turn_into_reservations(call, quote, order)
+    order.items = await items_of(call, quote, await holds.turn_into_reservations(call, quote, order))
 
 
 async def given_up(call: Call, quote: Quote) -> None:

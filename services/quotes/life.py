@@ -11,6 +11,7 @@ from services.quotes.domain.orders import Order, order_by_accepting
 from services.quotes.domain.quotes import Quote, QuoteCreated, QuoteMadePrimary
 from services.quotes.expiry import EXPIRY, expires_at
 from services.quotes.store import ASIDE, ExchangeRates, OrderStore, QuoteStore, next_number
+from services.quotes.store.credit import customer_of
 
 
 async def submit(call: Call, store: QuoteStore, quote: Quote, comment: str = "") -> None:
@@ -52,13 +53,16 @@ async def accept(
 ) -> Order:
     """The customer accepts the quote that `store` has loaded; answers with the order that this places."""
     at = effective_at or call.now
+    customer = await customer_of(call, quote.account_id)
     number = await next_number(call, "order", "O")
-    accepted, order, placed = order_by_accepting(quote, number, at, accepted_by, purchase_order_number)
+    accepted, order, placed = order_by_accepting(
+        quote, number, at, accepted_by, purchase_order_number, customer
+    )
     if not quote.is_primary and not await store.has_accepted_primary(quote.opportunity_id):
         await make_primary(store, quote, at)
     await store.save(quote, accepted, effective_at)
-    await OrderStore(call).add(order, placed, effective_at)
     await consequences.accepted(call, quote, order)
+    await OrderStore(call).add(order, placed, effective_at)
     return order
 
 

@@ -7,6 +7,7 @@ from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub
 from sfa.quotes.v1 import (
     approvals_pb2,
     costs_pb2,
+    credit_pb2,
     families_pb2,
     inventory_pb2,
     orders_pb2,
@@ -36,6 +37,7 @@ from services.quotes.servicer.approvals import (
 )
 from services.quotes.servicer.costs import ProductCostServicer
 from services.quotes.servicer.coupons import CouponServicer
+from services.quotes.servicer.credit import CreditServicer
 from services.quotes.servicer.families import ProductFamilyServicer
 from services.quotes.servicer.inventory import InventoryServicer
 from services.quotes.servicer.orders import OrderServicer
@@ -49,6 +51,7 @@ from services.quotes.servicer.taxes import TaxServicer
 from services.quotes.subscribers import reports, subscriptions
 from services.quotes.tables import (
     APPROVALS,
+    CREDIT,
     ORDER,
     PRICE_BOOK,
     PRICE_BOOK_ENTRY,
@@ -89,6 +92,7 @@ def build(context: ServiceContext, paper: DocumentParts | None = None) -> Servic
             approvals_pb2.DESCRIPTOR.services_by_name[
                 "ApprovalDelegationService"
             ]: ApprovalDelegationServicer(),
+            credit_pb2.DESCRIPTOR.services_by_name["CreditService"]: CreditServicer(),
             inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]: InventoryServicer(),
             reports_pb2.DESCRIPTOR.services_by_name["ReportService"]: ReportServicer(reports),
             taxes_pb2.DESCRIPTOR.services_by_name["TaxService"]: TaxServicer(),
@@ -103,6 +107,7 @@ def build(context: ServiceContext, paper: DocumentParts | None = None) -> Servic
             QUOTE,
             ORDER,
             *APPROVALS,
+            *CREDIT,
             *PROMOTIONS,
             *STOCK,
             *TAXES,

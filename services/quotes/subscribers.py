@@ -3,19 +3,24 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from sfa.contacts.v1 import events_pb2 as contacts
 from sfa.erp.v1 import messages_pb2 as erp
 from sfa.identity.v1 import events_pb2 as identity
 
 from chassis.call import Call
+from chassis.convert import external_ids_of
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
-from services.quotes import stock_reports
+from services.quotes import credit, order_reports, stock_reports
+from services.quotes.domain.orders import Customer
 from services.quotes.reports import Reports
 from services.quotes.store import ExchangeRates, PriceBookStore
 from services.quotes.store.approvals import keep_approver
+from services.quotes.store.credit import keep_customer
 from services.quotes.tables.currencies import exchange_rates, reporting_currencies
 from services.quotes.wire import currencies as wire
 from services.quotes.wire.approvals import role_of
+from services.quotes.wire.orders import address_of
 
 subscriptions = Subscriptions()
 
@@ -24,6 +29,12 @@ reports = Reports(subscriptions)
 reports.on(erp.StockLevelReported)(stock_reports.stock_levels)
 reports.on(erp.ShipmentReported)(stock_reports.shipments)
 reports.on(erp.ReceiptScheduled)(stock_reports.receipts)
+reports.on(erp.OrderConfirmed)(order_reports.confirmations)
+reports.on(erp.OrderRejected)(order_reports.rejections)
+reports.on(erp.ShipmentReported)(order_reports.shipments)
+reports.on(erp.InvoiceIssued)(order_reports.invoices)
+reports.on(erp.PaymentReceived)(order_reports.payments)
+reports.on(erp.CreditReported)(credit.credits_reported)
 
 # who reports to whom, and so who sees what
 subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)
@@ -66,3 +77,16 @@ async def user_changed(events: Sequence[Received], call: Call) -> None:
         user = event.message.user
         roles = [role_of(role) for role in user.roles]
         await keep_approver(call, UUID(user.id), event.version, roles, is_active=user.active)
+
+
+@subscriptions.on(
+    contacts.AccountCreated, contacts.AccountUpdated, contacts.AccountDeleted, contacts.AccountUndeleted
+)
+async def account_changed(events: Sequence[Received], call: Call) -> None:
+    """An order says who has ordered: what the customer is called, and where invoice and goods go."""
+    for event in events:
+        account = event.message.account
+        customer = Customer(
+            account.name, external_ids_of(account.external_ids), tuple(map(address_of, account.addresses))
+        )
+        await keep_customer(call, UUID(account.id), event.version, customer)

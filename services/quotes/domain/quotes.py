@@ -262,7 +262,7 @@ class Quote(Entity):
     channel: str = ""
     coupon_codes: tuple[str, ...] = ()
     promotions: tuple[AppliedPromotion, ...] = ()
-    requested_on: date | None = None
+    requested_date: date | None = None
     credit_warnings: tuple[str, ...] = ()
 
     def create(self, lines: tuple[QuoteLine, ...], taxation: Taxation = UNTAXED) -> QuoteCreated:
@@ -592,7 +592,7 @@ _PRICED = (
 # What a revision or a clone takes over: all but where the quote stood, and until when.
 _CONTENT = (
     *("name", "account_id", "contact_id", "owner_id", "currency", "price_book_id", "terms", "description"),
-    *("segments", "territories", "channel", "coupon_codes", "requested_on"),
+    *("segments", "territories", "channel", "coupon_codes", "requested_date"),
     *("discount_percent", "discount_value", "tax_region", "prices_include_tax", "payment_days", "priced_on"),
     *_PRICED,
 )

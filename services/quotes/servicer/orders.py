@@ -6,6 +6,7 @@ from sfa.quotes.v1 import orders_pb2 as pb
 
 from chassis.call import Call
 from chassis.convert import datetime_of
+from services.quotes import holds
 from services.quotes.store import OrderStore
 from services.quotes.wire import orders as wire
 
@@ -41,6 +42,7 @@ class OrderServicer:
         order = await store.get(request.id, request.etag)
         cancelled = order.cancel(effective_at or call.now, request.cancel_reason)
         await store.save(order, cancelled, effective_at)
+        await holds.release_order(call, order)
         return wire.order_to_proto(order)
 
     async def ListOrderVersions(

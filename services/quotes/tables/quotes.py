@@ -73,7 +73,7 @@ quotes = entity_table(
     Column("channel", Text),
     Column("coupon_codes", ARRAY(Text)),
     Column("promotions", JSONB),
-    Column("requested_on", Date),
+    Column("requested_date", Date),
     Column("credit_warnings", ARRAY(Text)),
 )
 

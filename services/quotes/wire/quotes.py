@@ -37,8 +37,8 @@ def quote_to_proto(quote: Quote) -> pb.Quote:
             setattr(result, name, str(id))
     if quote.valid_until is not None:
         convert.set_date(result.valid_until, quote.valid_until)
-    if quote.requested_on is not None:
-        convert.set_date(result.requested_date, quote.requested_on)
+    if quote.requested_date is not None:
+        convert.set_date(result.requested_date, quote.requested_date)
     result.credit_warnings.extend(quote.credit_warnings)
     set_lines(result.lines, quote.lines)
     convert.set_money(result.subtotal, quote.money(quote.subtotal))
