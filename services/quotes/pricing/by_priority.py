@@ -20,7 +20,7 @@ from services.quotes.pricing.grouping import (
     reach_units,
 )
 from services.quotes.pricing.model import BundlePrice, BuyGet, Segment, Selection, UsesUp
-from services.quotes.pricing.pieces import IllegalSelection
+from services.quotes.pricing.pieces import Choice, IllegalSelection
 from services.quotes.pricing.problem import ON_UNITS, Kind, Offer, Problem
 
 
@@ -56,6 +56,26 @@ def by_priority(problem: Problem, among: Iterable[int] | None = None) -> Selecti
             conflicts |= offer.conflicts
             break
     return _selection(problem, plan)
+
+
+def additions(problem: Problem, choice: Choice, index: int) -> Iterable[Selection]:
+    """Ways to add an offer to what is chosen already, the most generous first; legal or not."""
+    parts = [
+        _Part(
+            piece.line,
+            piece.units,
+            piece.is_rest,
+            tuple(problem.offers[offer].code for offer in piece.offers),
+            problem.offers[piece.bought_for].code if piece.bought_for >= 0 else "",
+            piece.bought_for >= 0
+            or any(problem.offers[offer].uses_up is not UsesUp.NOTHING for offer in piece.offers),
+        )
+        for piece in choice.pieces
+    ]
+    document = tuple(problem.offers[offer].code for offer in choice.document)
+    for plan in _ways(problem, (parts, document), problem.offers[index]):
+        if plan[0] != parts or plan[1] != document:
+            yield _selection(problem, plan)
 
 
 def _start(problem: Problem) -> list[_Part]:

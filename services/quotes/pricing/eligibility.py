@@ -43,7 +43,7 @@ def obstacles(quoted: Quoted, promotion: Promotion) -> tuple[Reason, ...]:
     """
     reasons = [*_circumstances(quoted.document, promotion.conditions), *_limits(promotion)]
     for requirement in promotion.conditions.requirements:
-        reasons.extend(_requirement(quoted, requirement))
+        reasons.extend(lacking(quoted, requirement))
     reasons.extend(_benefit(quoted, promotion))
     return tuple(reasons)
 
@@ -90,7 +90,8 @@ def _limits(promotion: Promotion) -> Iterable[Reason]:
         yield Reason(kind=ReasonKind.BUDGET, message="Its budget is used up.")
 
 
-def _requirement(quoted: Quoted, requirement: Requirement) -> Iterable[Reason]:
+def lacking(quoted: Quoted, requirement: Requirement) -> Iterable[Reason]:
+    """What is missing for a requirement; nothing: it is met."""
     matching = requirement.matching
     if requirement.min_quantity > 0:
         missing = requirement.min_quantity - quoted.quantity(matching)
