@@ -163,16 +163,17 @@ def test_what_is_related_is_another_product(field: str) -> None:
 def test_a_lifecycle_says_whether_a_product_is_active() -> None:
     planned = product(lifecycle=Lifecycle.PLANNED)
     planned.create()
-    assert not planned.is_active
-    planned.change({"lifecycle": Lifecycle.ACTIVE})
-    assert planned.is_active
-    planned.change({"is_active": False})
-    planned.change({"lifecycle": Lifecycle.ACTIVE})
-    assert not planned.is_active, "what was switched off by hand stays so"
-    planned.change({"lifecycle": Lifecycle.PHASING_OUT})
-    assert planned.is_active
-    planned.change({"lifecycle": Lifecycle.DISCONTINUED, "is_active": True})
-    assert not planned.is_active
+    said: list[bool] = [planned.is_active]
+    for values in (
+        {"lifecycle": Lifecycle.ACTIVE},
+        {"is_active": False},
+        {"lifecycle": Lifecycle.ACTIVE},  # what was switched off by hand stays so
+        {"lifecycle": Lifecycle.PHASING_OUT},
+        {"lifecycle": Lifecycle.DISCONTINUED, "is_active": True},
+    ):
+        planned.change(values)
+        said.append(planned.is_active)
+    assert said == [False, True, False, False, True, False]
 
 
 def test_a_product_moves_on_by_its_dates() -> None:

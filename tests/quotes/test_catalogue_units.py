@@ -116,6 +116,9 @@ def test_a_bundle_takes_its_components_out_of_stock() -> None:
         units=(Unit("carton", 6),),
         components=(Component(glass, Decimal(2)), Component(bottle, Decimal("0.5"), "box")),
     )
-    assert exploded(gift, Decimal(2), "carton") == {glass: (24, ""), bottle: (6, "box")}
+    assert exploded(gift, Decimal(2), "carton") == {
+        glass: (Fraction(24), ""),
+        bottle: (Fraction(6), "box"),
+    }
     alone = water()
-    assert exploded(alone, Decimal(2), "box") == {alone.id: (24, "bottle")}
+    assert exploded(alone, Decimal(2), "box") == {alone.id: (Fraction(24), "bottle")}

@@ -41,9 +41,9 @@ class ProductStore(EntityStore[Product]):
         wanted = [f'[{{"product_id": "{id}"}}]' for id in product_ids]
         if not wanted:
             return []
-        part = sa.func.unnest(sa.literal(wanted, sa.ARRAY(sa.Text))).column_valued("part")
-        holds = sa.cast(products.c.components, JSONB).contains(sa.cast(part, JSONB))
+        part = sa.func.unnest(sa.literal(wanted, sa.ARRAY(sa.Text))).table_valued("part").render_derived()
+        holds = products.c.components.contains(sa.cast(part.c.part, JSONB))
         rows = await self.tx.fetch(
-            self.select().select_from(products.join(part, holds)).where(products.c.deleted_at.is_(None))
+            self.select().join_from(products, part, holds).where(products.c.deleted_at.is_(None))
         )
         return list({product.id: product for product in map(self._load, rows)}.values())
