@@ -58,14 +58,16 @@ class Pull:
         self._stopped = True
         self._hint.set()
 
-    async def batch(self, linger: float = 0) -> list[Msg]:
-        """What has arrived, and what comes within `linger` seconds: at least one message, unless it was
-        stopped.
+    async def batch(self, pace: float = 0) -> list[Msg]:
+        """What has arrived: at least one message, unless it was stopped. It is given out `pace` seconds
+        after it was asked for at the earliest, so that messages which come fast share one.
 
         Raises:
             ConsumerGone: there is no such consumer.
             BrokerUnavailable: the connection is closed for good.
         """
+        loop = asyncio.get_running_loop()
+        earliest = loop.time() + pace
         while not self._arrived and not self._stopped:
             self._hint.clear()
             if self._gone:
@@ -75,11 +77,13 @@ class Pull:
             if self._outstanding <= 0 and self._client.is_connected:
                 await self._ask()
             try:
-                await asyncio.wait_for(self._hint.wait(), _PATIENCE_SECONDS)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._hint.wait()
             except TimeoutError:
                 self._outstanding = 0  # not even a heartbeat: the request is lost
-        if linger and len(self._arrived) < self._most // 10:
-            await asyncio.sleep(linger)
+        early = earliest - loop.time()
+        if early > 0 and len(self._arrived) < self._most // 10:
+            await asyncio.sleep(early)
         if self._stopped:
             return []
         arrived, self._arrived = self._arrived[: self._most], self._arrived[self._most :]

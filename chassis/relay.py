@@ -40,7 +40,9 @@ PUBLISHED: Final = Counter("sfa_relay_published_total", "Events that the broker 
 FAILED: Final = Counter("sfa_relay_failed_total", "Publishes that failed and are tried again.", ("service",))
 
 _BATCH: Final = 256
-_LINGER_SECONDS: Final = 0.003
+_PACE_SECONDS: Final = 0.008
+"""How long after the end of one turn the next begins at the earliest: a change that comes alone goes out
+at once, those that come fast share a turn."""
 _POLL_SECONDS: Final = 1.0
 _DELETE_SECONDS: Final = 0.05
 _ACK_SECONDS: Final = 5.0
@@ -146,12 +148,17 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._task, _FAREWELL_SECONDS)
 
-    async def rest(self, seconds: float, linger: float = _LINGER_SECONDS) -> None:
-        """Waits for the next hint, for `seconds` at most, and then a moment for others to come with it."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), seconds)
-        if not self.is_stopping and not self.is_asked:
-            await asyncio.sleep(linger)
+    async def rest(self, seconds: float, since: float | None = None) -> None:
+        """Waits for the next hint, for `seconds` at most; where it comes early after `since`, when the last
+        turn ended, others may come with it."""
+        if not self._hint.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hint.wait()
+        if since is not None and not self.is_stopping and not self.is_asked:
+            early = since + _PACE_SECONDS - asyncio.get_running_loop().time()
+            if early > 0:
+                await asyncio.sleep(early)
         self._hint.clear()
 
     async def _ask(self, _: Msg) -> None:
@@ -170,13 +177,14 @@ class Relay:
                 log.error("the relay failed", service=self.service, exc_info=error)
             if self.is_stopping:
                 return
-            await self.rest(_pause(min(failures, 3)), linger=0)
+            await self.rest(_pause(min(failures, 3)))
 
     async def _while_active(self) -> None:
         connection = await _connect(self._url, self.service)
         try:
             while not await connection.fetchval(_LOCK):
-                await self.rest(_POLL_SECONDS, linger=_POLL_SECONDS / 2)
+                await asyncio.sleep(_POLL_SECONDS / 2)
+                await self.rest(_POLL_SECONDS)
                 if self.is_stopping:
                     return
             client = await self._broker.connected()
@@ -260,7 +268,8 @@ class _Session:
             if self.relay.is_stopping and not turn.rows:
                 return
             if not self.sharing and not self.relay.is_stopping:
-                await self.relay.rest(_DELETE_SECONDS if self.done else _POLL_SECONDS)
+                ended = asyncio.get_running_loop().time()
+                await self.relay.rest(_DELETE_SECONDS if self.done else _POLL_SECONDS, ended)
 
     async def _read(self) -> _Turn:
         at = self.relay.clock.now()
@@ -376,7 +385,7 @@ class _Session:
     async def _until_connected(self) -> None:
         """Waits for the broker. Nothing is held meanwhile but the lock: no transaction, no row."""
         while not self.broker.is_connected and not self.relay.is_stopping:
-            await self.relay.rest(_POLL_SECONDS, linger=0)
+            await self.relay.rest(_POLL_SECONDS)
 
 
 async def _connect(url: str, service: str) -> Any:
