@@ -34,14 +34,15 @@ from services.quotes.pricing.problem import Offer, Problem, prepare
 from services.quotes.pricing.report import report
 from services.quotes.pricing.splitting import cheaper_apart
 
-_MOST_WORK = 3000  # lines times promotions whose loss, or gain, is priced; beyond, they are only named
+_MOST_WORK = 400  # lines times promotions whose loss, or gain, is priced; beyond, they are only named
 _LACKING = frozenset({ReasonKind.QUANTITY, ReasonKind.SPEND})
 
 
-def explain(computed: Computed, *, detail: bool = True) -> Result:
+def explain(computed: Computed, *, detail: bool = False) -> Result:
     """The priced document with every promotion accounted for.
 
-    Without `detail` nothing more is priced: losses and gains are named, their amounts left out.
+    Without `detail` nothing more is priced: losses and gains are named, their amounts left out. With it a
+    small document takes some ten times as long as its price; on large ones only the first are priced.
     """
     problem = computed.problem
     result = report(computed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from services.quotes.pricing.model import Remainder
 
@@ -11,6 +12,7 @@ EXACT = Context(prec=400)  # more digits than any sum of quantities, prices and 
 _HUNDRED = Decimal(100)
 
 
+@lru_cache(maxsize=20_000)
 def digits(number: Decimal) -> int:
     """How many digits it has behind the point, trailing zeros aside."""
     exponent = number.as_tuple().exponent
@@ -30,6 +32,7 @@ def scaled(number: Decimal, power: int) -> int:
     return int(EXACT.scaleb(number, power))
 
 
+@lru_cache(maxsize=5_000)
 def ratio(percent: Decimal) -> tuple[int, int]:
     """A percentage as numerator and denominator."""
     places = digits(percent)

@@ -53,7 +53,9 @@ def documents(draw: st.DrawFn, most_lines: int = 2, most_units: int = 4, **setti
                 price_floor=None if floor is None else Decimal(floor) * Decimal(price),
             )
         )
-    charges = draw(st.sampled_from([(), (Charge(key="freight", amount=Decimal("5.90"), tax_rate=Decimal(19)),)]))
+    charges = draw(
+        st.sampled_from([(), (Charge(key="freight", amount=Decimal("5.90"), tax_rate=Decimal(19)),)])
+    )
     return document(
         *lines,
         charges=charges,
@@ -63,7 +65,9 @@ def documents(draw: st.DrawFn, most_lines: int = 2, most_units: int = 4, **setti
 
 
 def _matching(draw: st.DrawFn) -> Matching:
-    return draw(st.sampled_from([Matching(), product("A"), product("B"), product("A", "B"), product("B", "C")]))
+    return draw(
+        st.sampled_from([Matching(), product("A"), product("B"), product("A", "B"), product("B", "C")])
+    )
 
 
 @st.composite
@@ -71,7 +75,9 @@ def promotions(draw: st.DrawFn, code: str) -> Promotion:
     """One of any kind, with any stacking."""
     percent = Decimal(draw(st.sampled_from([5, 10, 15, 50])))
     amount = Decimal(draw(st.sampled_from(["0.10", "0.55", "1.00"])))
-    reach = draw(st.sampled_from([Reach(), Reach(), Reach(max_units=2), Reach(max_units_per_line=1), Reach(step=2)]))
+    reach = draw(
+        st.sampled_from([Reach(), Reach(), Reach(max_units=2), Reach(max_units_per_line=1), Reach(step=2)])
+    )
     target = _matching(draw)
     benefit = draw(
         st.sampled_from(
@@ -86,9 +92,13 @@ def promotions(draw: st.DrawFn, code: str) -> Promotion:
                 FixedPrice(price=Decimal("2.00"), target=target, reach=reach),
                 Graduated(steps=(Step(1, amount), Step(3, amount * 2)), target=target),
                 BuyGet(buy=target, buy_quantity=1, get=target, get_quantity=1, percent=Decimal(100)),
-                BuyGet(buy=target, buy_quantity=2, get=target, get_quantity=1, percent=percent, free=Free.ANY),
+                BuyGet(
+                    buy=target, buy_quantity=2, get=target, get_quantity=1, percent=percent, free=Free.ANY
+                ),
                 BuyGet(buy=product("A"), buy_quantity=1, get=product("B"), get_quantity=1, free=Free.DEAREST),
-                BundlePrice(components=(Component(product("A"), 1), Component(product("B"), 1)), price=Decimal(3)),
+                BundlePrice(
+                    components=(Component(product("A"), 1), Component(product("B"), 1)), price=Decimal(3)
+                ),
                 BundlePrice(components=(Component(product("A", "B"), 2),), price=Decimal(3)),
                 Gift(product="box", unit_value=Decimal("1.50")),
                 FreeShipping(percent=percent),
@@ -96,7 +106,9 @@ def promotions(draw: st.DrawFn, code: str) -> Promotion:
         )
     )
     stacking = draw(
-        st.sampled_from([Stacking.ANY, Stacking.ANY, Stacking.ANY, Stacking.EXCLUSIVE_IN_GROUP, Stacking.EXCLUSIVE])
+        st.sampled_from(
+            [Stacking.ANY, Stacking.ANY, Stacking.ANY, Stacking.EXCLUSIVE_IN_GROUP, Stacking.EXCLUSIVE]
+        )
     )
     return Promotion(
         code=code,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from services.quotes.pricing.model import Document, Promotion
 from services.quotes.pricing.solver import best
