@@ -1,8 +1,8 @@
 """The realistic mix that pricing is measured on: a wholesaler's quotes and the promotions live at one time.
 
 Stated here in numbers, so that a figure means something: a catalogue of 2,000 products in 40 families of 8
-divisions, prices from 2 to 2,000 spread evenly by logarithm, costs 55 to 75 % of the price, a margin floor
-of 8 % on every line, quantities 1 to 10 (60 %), 11 to 50 (30 %) and 51 to 200 (10 %), two tax rates on top
+divisions, prices from 2 to 2,000 spread evenly by logarithm, costs 50 to 70 % of the price, a margin floor
+of 5 % on every line, quantities 1 to 10 (60 %), 11 to 50 (30 %) and 51 to 200 (10 %), two tax rates on top
 of net prices, tax rounded once per rate, freight on every quote. Of the promotions 72 % are for single
 products, 20 % for families, 8 % for the whole quote; a quarter are for some customers only, a tenth need a
 coupon, a quarter exclude others of their group, one in fifty excludes all others, 6 % go with named ones
@@ -79,8 +79,8 @@ def a_document(seed: int, lines: int, settings: Settings | None = None) -> Docum
                 families=frozenset({_family(product), f"division-{product % DIVISIONS}"}),
                 quantity=Decimal(draw.randint(*top)),
                 unit_price=price,
-                cost=_cents(float(price) * draw.uniform(0.55, 0.75)),
-                margin_floor=Decimal(8),
+                cost=_cents(float(price) * draw.uniform(0.50, 0.70)),
+                margin_floor=Decimal(5),
                 tax_rate=Decimal(7) if product % 10 == 0 else Decimal(19),
             )
         )
@@ -141,7 +141,7 @@ def _promotion(draw: random.Random, number: int, quoted: list[int]) -> Promotion
             Requirement(matching=target, min_quantity=Decimal(draw.choice([5, 10, 20, 50]))),
         )
     elif kind < 0.61:
-        same = one() if draw.random() < 0.6 else products(4)
+        same = one() if draw.random() < 0.8 else products(3)
         made = BuyGet(
             buy=same,
             buy_quantity=draw.choice([4, 5, 9, 10]),
@@ -149,7 +149,7 @@ def _promotion(draw: random.Random, number: int, quoted: list[int]) -> Promotion
             get_quantity=1,
             percent=Decimal(draw.choice([50, 100])),
             free=Free.CHEAPEST,
-            max_repeats=draw.choice([1, 2, 5, None]),
+            max_repeats=draw.choice([1, 2, 5, 10]),
         )
     elif kind < 0.66:
         parts = tuple(Component(one(), draw.choice([1, 1, 2])) for _ in range(draw.choice([2, 2, 3])))
@@ -207,7 +207,7 @@ def _promotion(draw: random.Random, number: int, quoted: list[int]) -> Promotion
         code=f"P{number:04}",
         benefit=made,
         priority=draw.randrange(5),
-        phase=1 if draw.random() < 0.15 else 0,
+        phase=1 if not wide and draw.random() < 0.15 else 0,
         conditions=Conditions(**conditions),  # type: ignore[arg-type]  # each by its own name
         stacking=stacking,
         stacking_group=group,

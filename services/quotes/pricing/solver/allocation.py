@@ -25,7 +25,7 @@ from services.quotes.pricing.model import BundlePrice, BuyGet, Free, UsesUp
 from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.solver.lines import Lines, Part, Placed
 
-_MOST_WAYS = 1500
+_MOST_WAYS = 600
 _MOST_TIMES = 400
 Way = tuple[dict[int, int], dict[int, int]]  # units rewarded and bought, by line
 
@@ -112,6 +112,9 @@ class Allocation:
         cost = loose = 0
         parts: dict[int, tuple[Part, ...]] = {}
         for line in lines:
+            if spreads and line in by_line:
+                parts[line] = self._lines.parts(line, allowed & self._free[line], tuple(sorted(by_line[line])))
+                continue
             found = self.line(line, allowed, tuple(sorted(by_line.get(line, ()))))
             if found is None:
                 return None
@@ -123,10 +126,7 @@ class Allocation:
         amounts = self._lines.amounts({line: parts[line] for line in by_line})
         if amounts is None:
             return None
-        cost = sum(
-            self._price(line, amounts[line]) if line in amounts else self.line(line, allowed)[0]  # type: ignore[index]
-            for line in parts
-        )
+        cost += sum(self._price(line, amount) for line, amount in amounts.items())
         return Allocated(cost, loose, parts)
 
     # --- one offer alone ---------------------------------------------------------------------------
@@ -153,11 +153,20 @@ class Allocation:
             ways = [] if found is None else [found]
         for way in ways:
             settled = self._settle(lines, allowed, [(offer, way)])
-            if settled is not None and settled.cost < best.cost:
+            if settled is None:
+                loose = max(loose, self._most(offer, way))  # fewer offers beside it might have let it be
+            elif settled.cost < best.cost:
                 best = settled
                 if not settled.loose and offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
                     break  # more repeats never cost more, and come first
         return Allocated(best.cost, best.loose + loose, best.parts)
+
+    def _most(self, offer: Offer, way: Way) -> int:
+        """What an offer may gain at most with these units."""
+        facts = self._problem.lines
+        return sum(
+            self._price(line, -(-facts[line].unit * units // self._problem.tick)) for line, units in way[0].items()
+        )
 
     def _times(self, offer: Offer) -> tuple[list[Way], int]:
         """One way for each number of repeats, the most first, and by how much another way may be better."""

@@ -60,12 +60,14 @@ def solve(problem: Problem, deadline: float) -> Solved:
     if not problem.offers:
         return Solved(plain, plain.total, 0)
     model = Model(problem)
-    search = Search(model.network, deadline)
+    search = Search(model.network, deadline, model.spare)
     found = search.best((1 << len(problem.offers)) - 1)
     computed = _priced(model, found)
     if computed is None or computed.total > plain.total:
         computed = plain
     bound = min(computed.total, _bound(model, found, plain))
+    if found.proven and found.lead >= model.spare > 0 and not model.is_vague:
+        bound = computed.total  # all others are so far behind that rounding their tax cannot help them
     return Solved(computed, bound, search.nodes)
 
 
@@ -76,7 +78,7 @@ def _bound(model: Model, found: Found, plain: Computed) -> int:
     beside = plain.total - sum(plain.nets) - sum(plain.taxes)
     by_hand = half_up(scaled(problem.document.manual.amount, problem.power), problem.tick)
     dearest = max((model.price(facts.index, by_hand) for facts in problem.lines), default=0)
-    least = quoted - dearest - found.most - sum(model.loose.values()) - model.unsettled - len(problem.offers)
+    least = quoted - dearest - found.most - len(problem.offers)
     roundings = model.roundings + (len(problem.lines) if by_hand else 0)
     # each rounding of tax on the document moves the total by half a minor unit at most
     return -((-2 * least + roundings * model.minor) // (2 * model.minor)) + beside

@@ -29,7 +29,6 @@ from services.quotes.pricing.problem import (
 from services.quotes.pricing.settlement import _floored
 from services.quotes.pricing.solver.search import bits
 
-_MOST_SUBSETS = 64
 _MOST_MIXES = 400
 
 
@@ -96,6 +95,10 @@ class Lines:
         except KeyError:
             found = self._known[key] = self._best(self.problem.lines[line], allowed, placed)
             return found
+
+    def parts(self, line: int, allowed: int, placed: Placed) -> tuple[Part, ...]:
+        """The line's units, all with all offers that are lawful."""
+        return self._parts(self.problem.lines[line], allowed, placed)
 
     def _best(self, facts: LineFacts, allowed: int, placed: Placed) -> Best | None:
         parts = self._parts(facts, allowed, placed)
@@ -303,7 +306,8 @@ class Lines:
         free = facts.whole - sum(rewarded + bought for _, rewarded, bought in placed)
         if best[0] > facts.least and free > 1:
             best = self._mixed(facts, subsets, placed, free, best)
-        is_least = best[0] <= facts.least or (free <= 1 and len(subsets) < _MOST_SUBSETS)
+        few = (allowed & ~self.forced & ~self.whole).bit_count()
+        is_least = best[0] <= facts.least or (free <= 1 and few <= 6) or (few <= 1 and not placed)
         return Best(best[0], best[0] if is_least else facts.least, best[1])
 
     def _mixed(

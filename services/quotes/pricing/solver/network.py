@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import lcm
 
 from services.quotes.pricing.charges import gift_amount, settle_charges
@@ -13,7 +13,7 @@ from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.rounding import half_up, ratio, spread_ticks
 from services.quotes.pricing.solver.allocation import Allocated, Allocation, is_placed, lines_of
 from services.quotes.pricing.solver.lines import Lines, as_line_amounts
-from services.quotes.pricing.solver.search import Cell, Network, bits
+from services.quotes.pricing.solver.search import Cell, Cost, Network, bits
 
 
 class Model:
@@ -36,7 +36,6 @@ class Model:
             and problem.document.settings.tax_rounding is TaxRounding.LINE
         )
         self._rates = [ratio(facts.line.tax_rate) for facts in problem.lines]
-        self.loose: dict[int, int] = {}  # by cell: how much too high an answer of it may be
         self.capped = 0
         spread = self._spread()
         self.lines = Lines(problem, spread)
@@ -48,6 +47,10 @@ class Model:
         shipping = sum(1 << offer.index for offer in problem.offers if offer.kind is Kind.SHIPPING)
         if shipping:
             cells.append(Cell(shipping, self._shipping, 1))
+        for offer in problem.offers:
+            more = self._unsettled(offer)
+            if more:
+                cells.append(_worth(1 << offer.index, more))
         cells += [self._capped_cell(problem.offers[index]) for index in bits(self.capped)]
         self.network = Network(
             count, [offer.conflicts for offer in problem.offers], cells, self.minor, self.forced
@@ -91,6 +94,19 @@ class Model:
             return 0
         return len({line.tax_rate for line in document.lines})
 
+    @property
+    def spare(self) -> int:
+        """By how much the next best choice must be behind for the best to be the best after all rounding."""
+        return self.roundings * self.minor if self.roundings > 1 else 0
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether lines taxed at different rates share units or amounts."""
+        rates = self._rates
+        return any(
+            len({rates[line] for line in lines}) > 1 and offers for lines, offers in self._cells
+        ) or any(len({rates[line] for line in self.problem.offers[index].targets}) > 1 for index in bits(self.capped))
+
     # --- offers on the document --------------------------------------------------------------------
 
     def _spread(self) -> dict[int, Offer]:
@@ -118,19 +134,17 @@ class Model:
         )
         return dict(zip(lines, shares, strict=True))
 
-    @property
-    def unsettled(self) -> int:
-        """By how much an answer may be too high because shares depend on what else is chosen."""
+    def _unsettled(self, offer: Offer) -> int:
+        """By how much more an offer may gain than is known before all others are: its shares depend on them."""
         document = self.problem.document
-        one_rate = max(self._weights, default=0) - min(self._weights, default=0)
+        more = 0
+        if document.settings.round_at is RoundAt.PROMOTION:
+            more += 2 * self.minor
         compound = document.settings.combine is Combine.COMPOUND
-        total = 0
-        for offer in self.problem.offers:
-            if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
-                total += offer.amount * one_rate // self.problem.tick + (1 + len(offer.targets)) * self.minor
-            if document.settings.round_at is RoundAt.PROMOTION:
-                total += 2 * self.minor
-        return total
+        if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
+            between = max(self._weights, default=0) - min(self._weights, default=0)
+            more += offer.amount * between // self.problem.tick + (1 + len(offer.targets)) * self.minor
+        return more
 
     # --- cells -------------------------------------------------------------------------------------
 
@@ -234,14 +248,10 @@ class Model:
             return False
         return facts.entry - off >= (facts.least + 1) * self.problem.tick
 
-    def _cost_of(self, place: int) -> Callable[[int], int | None]:
-        def cost(chosen: int) -> int | None:
+    def _cost_of(self, place: int) -> Cost:
+        def cost(chosen: int) -> tuple[int, int] | None:
             found = self.cell(place, chosen)
-            if found is None:
-                return None
-            if found.loose > self.loose.get(place, 0):
-                self.loose[place] = found.loose
-            return found.cost
+            return None if found is None else (found.cost, found.loose)
 
         return cost
 
@@ -260,13 +270,13 @@ class Model:
 
     def _gift_cell(self, index: int, worth: int) -> Cell:
         bit = 1 << index
-        return Cell(bit, lambda chosen: -worth * self._gift * self._scale if chosen & bit else 0, 0)
+        return Cell(bit, lambda chosen: (-worth * self._gift * self._scale if chosen & bit else 0, 0), 0)
 
-    def _shipping(self, chosen: int) -> int | None:
+    def _shipping(self, chosen: int) -> tuple[int, int] | None:
         document = tuple(bits(chosen))
         done = Computed(self.problem, Choice([], [], {}, {}, document, document))
         settle_charges(done)
-        return None if done.broken else done.total * self.minor
+        return None if done.broken else (done.total * self.minor, 0)
 
     def _capped_cell(self, offer: Offer) -> Cell:
         """An offer whose cap binds: what it takes at most, whatever else is chosen."""
@@ -274,4 +284,9 @@ class Model:
         assert offer.limit is not None
         weight = max((self._weights[line] for line in offer.targets), default=self.minor)
         worth = offer.limit * weight // self.problem.tick
-        return Cell(bit, lambda chosen: -worth if chosen & bit else 0, 2)
+        return _worth(bit, worth)
+
+
+def _worth(bit: int, worth: int) -> Cell:
+    """An offer that is worth so much, whatever else is chosen."""
+    return Cell(bit, lambda chosen: (-worth if chosen & bit else 0, 0), 0)

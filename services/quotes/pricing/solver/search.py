@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-Cost = Callable[[int], "int | None"]
+Cost = Callable[[int], "tuple[int, int] | None"]
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Cell:
     """Lines whose cost depends on the offers of `scope`, and on no other.
 
     `cost` gives the least cost under a choice (a subset of `scope`), in units of which `Network.minor` are
-    one minor unit of money; None: the choice is not allowed. `slack` is by how many minor units rounding
+    one minor unit of money, and by how much it may be too high; None: the choice is not allowed. `slack` is by how many minor units rounding
     may make two offers gain more together than one by one.
     """
 
@@ -29,16 +29,21 @@ class Cell:
     compute: Cost
     slack: int = 1
     simple: bool = True  # no offer gains more on these lines by another's presence, rounding aside
-    known: dict[int, int | None] = field(default_factory=dict)
+    known: dict[int, tuple[int, int] | None] = field(default_factory=dict)
 
     def cost(self, chosen: int) -> int | None:
         """The least cost of its lines; asked twice, computed once."""
         chosen &= self.scope
         try:
-            return self.known[chosen]
+            found = self.known[chosen]
         except KeyError:
             found = self.known[chosen] = self.compute(chosen)
-            return found
+        return None if found is None else found[0]
+
+    def loose(self, chosen: int) -> int:
+        """By how much what `cost` answered may be too high."""
+        found = self.known.get(chosen & self.scope)
+        return 0 if found is None else found[1]
 
 
 @dataclass(slots=True)
@@ -52,6 +57,9 @@ class Network:
     whole: int  # bits of offers that stand on all that they match or nowhere: they may stand in others' way
 
 
+_FAR = 1 << 400
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A choice, what it gains, and what no choice gains more than."""
@@ -59,6 +67,7 @@ class Found:
     gain: int
     chosen: int
     most: int
+    lead: int = _FAR  # so far is every other choice behind, those aside that take less of the same
 
     @property
     def proven(self) -> bool:
@@ -83,11 +92,17 @@ class Search:
     """One search, until it has proven its answer or the time is over."""
 
     def __init__(
-        self, network: Network, deadline: float, clock: Callable[[], float] = time.perf_counter
+        self,
+        network: Network,
+        deadline: float,
+        spare: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`spare`: choices that are less than this behind the best are told apart, too."""
         self._network = network
         self._conflicts = network.conflicts
         self._deadline = deadline
+        self._spare = spare
         self._clock = clock
         self._cells: list[list[Cell]] = [[] for _ in range(network.count)]
         self._scope = [0] * network.count  # offers that share a cell with it
@@ -144,11 +159,11 @@ class Search:
             if after is None or before is None:
                 total = None
                 break
-            more = before - after
+            more = before - after + cell.loose(chosen | bit)
             if not cell.simple:
                 alone, with_it = cell.cost(0), cell.cost(bit)
                 if alone is not None and with_it is not None:
-                    more = max(more, alone - with_it)
+                    more = max(more, alone - with_it + cell.loose(bit))
             total += more
         self._mosts[key] = total
         return total
@@ -237,7 +252,7 @@ class Search:
             if rivals.bit_count() * 2 < among.bit_count():
                 continue
             others = {one: gain for one, gain in most.items() if not rivals >> one & 1}
-            if sum(others.values()) < needed or self._bound(others) < needed:
+            if sum(others.values()) < needed - self._spare or self._bound(others) < needed - self._spare:
                 among &= ~(1 << offer)
                 del most[offer]
         return among
@@ -261,14 +276,16 @@ class Search:
         bounds = [self._bound({offer: most[offer] for offer in bits(part)}) for part in parts]
         hope = sum(bounds)
         gain = picked = 0
+        lead = _FAR
         for part, bound in zip(parts, bounds, strict=True):
-            if hope <= needed:
-                return Found(gain, picked, hope)
+            if hope <= needed - self._spare:
+                return Found(gain, picked, hope, 0)
             found = self._part(part, chosen, needed - (hope - bound), {one: most[one] for one in bits(part)})
             gain += found.gain
             picked |= found.chosen
+            lead = min(lead, found.lead)
             hope += min(found.most, bound) - bound
-        return Found(gain, picked, hope)
+        return Found(gain, picked, hope, lead)
 
     def _parts(self, among: int) -> list[int]:
         """The offers, parted so that no part touches another."""
@@ -291,7 +308,7 @@ class Search:
             around |= self._scope[offer]
         key = (among, chosen & around)
         known = self._solved.get(key)
-        if known is not None and (known.proven or known.most <= needed):
+        if known is not None and (known.proven or known.most <= needed - self._spare):
             return known
         found = self._branch(among, chosen, needed, most)
         if not self._late and (known is None or found.proven or found.most < known.most):
@@ -302,16 +319,17 @@ class Search:
         if not among & (among - 1):
             offer = among.bit_length() - 1
             gain = self._gain(offer, chosen)
-            return Found(gain, among, gain) if gain is not None and gain > 0 else NONE
+            most = max(0, gain or 0, self._most(offer, chosen) or 0)
+            return Found(gain, among, most) if gain is not None and gain > 0 else Found(0, 0, most)
         self.nodes += 1
         bound = self._bound(most)
-        if bound <= needed:
-            return Found(0, 0, bound)
+        if bound <= needed - self._spare:
+            return Found(0, 0, bound, 0)
         if not self._late and self.nodes % 16 == 0 and self._clock() > self._deadline:
             self._late = True
         if self._late:
             dived = self._dive(among, chosen, most)
-            return Found(dived.gain, dived.chosen, max(bound, dived.gain))
+            return Found(dived.gain, dived.chosen, max(bound, dived.gain), 0)
         certain = self._certain(among)
         if certain:
             return self._with(certain, among, chosen, needed, bound, most)
@@ -327,11 +345,15 @@ class Search:
             if not now:
                 return self._solve(among & ~(1 << offer), chosen, needed, most)
         taken = self._with(1 << offer, among, chosen, needed, bound, most)
-        best, picked = taken.gain, taken.chosen
+        best = taken.gain
         left = self._solve(among & ~(1 << offer), chosen, max(needed, best), most)
-        if left.gain > best:
-            best, picked = left.gain, left.chosen
-        return Found(best, picked, max(best, min(bound, max(taken.most, left.most))))
+        winner, loser = (left, taken) if left.gain > taken.gain else (taken, left)
+        return Found(
+            winner.gain,
+            winner.chosen,
+            max(winner.gain, min(bound, max(taken.most, left.most))),
+            min(winner.lead, max(0, winner.gain - loser.most)),
+        )
 
     def _with(
         self, taken: int, among: int, chosen: int, needed: int, bound: int, most: dict[int, int]
@@ -346,6 +368,11 @@ class Search:
             gain += more
             now |= 1 << offer
         rest = self._solve(among & ~taken, now, needed - gain, most)
+        cells = {id(cell): cell for offer in bits(taken) for cell in self._cells[offer]}
+        hidden = sum(cell.loose(now) for cell in cells.values())
         return Found(
-            gain + rest.gain, taken | rest.chosen, max(gain + rest.gain, min(bound, gain + rest.most))
+            gain + rest.gain,
+            taken | rest.chosen,
+            max(gain + rest.gain, min(bound, gain + hidden + rest.most)),
+            rest.lead,
         )
