@@ -13,7 +13,7 @@ from chassis.call import Call
 from chassis.errors import FailedPrecondition, FieldViolation
 from chassis.ids import new_id
 from services.quotes.domain.approval_reasons import Offer, Reason, figures_of, is_covered, why
-from services.quotes.domain.approval_rules import ApprovalRule, Approver, ApproverKind
+from services.quotes.domain.approval_rules import ApprovalRule, Approver, ApproverKind, Condition, Needs
 from services.quotes.domain.approvals import Approval, Seat, Step
 from services.quotes.domain.quotes import Quote
 from services.quotes.offers import offer_of
@@ -29,6 +29,18 @@ from services.quotes.store.base import ASIDE
 _ASIDE: Final = ASIDE + 100
 """The place of an approval among the changes of a request that is about a quote."""
 REMINDER: Final = "approval.reminds"
+_FLOOR: Final = ApprovalRule(
+    id=UUID("0190b0f0-0000-7000-8000-000000000001"),
+    name="Margin floor",
+    condition=Condition(below_floor=True),
+    approvers=(
+        Approver(ApproverKind.ROLE, role="operations"),
+        Approver(ApproverKind.ROLE, role="administrator"),
+    ),
+    needs=Needs.ANY,
+    minimum_role="operations",
+)
+"""What holds where floors are set and no rule says who may go below them."""
 _LAST_RESORT: Final = "administrator"
 
 
@@ -37,9 +49,7 @@ class ApprovalRequired(FailedPrecondition):
 
     def __init__(self, quote: Quote, asked: Sequence[tuple[ApprovalRule, tuple[Reason, ...]]]) -> None:
         because = "; ".join(_sentence(rule, reasons) for rule, reasons in asked)
-        next_step = (
-            "Recall it and submit it again" if quote.approved_at is not None else "Submit it first"
-        )
+        next_step = "Recall it and submit it again" if quote.approved_at is not None else "Submit it first"
         super().__init__(
             f"Quote {quote.number} needs approval: {because} {next_step}.",
             violations=tuple(FieldViolation("id", _sentence(rule, reasons)) for rule, reasons in asked),
@@ -52,9 +62,7 @@ async def required(call: Call, quote: Quote) -> list[tuple[ApprovalRule, tuple[R
     For an approved quote the roles are those of whoever submitted it, and what was approved covers what is
     no worse; for any other they are the caller's.
     """
-    rules = await ApprovalRuleStore(call).active()
-    if not rules:
-        return []
+    rules = await _rules(call)
     granted: Approval | None = None
     roles: Collection[str] = call.caller.roles
     if quote.approved_at is not None:
@@ -84,7 +92,7 @@ async def must_be_approved(call: Call, quote: Quote) -> None:
 async def request(call: Call, quote: Quote, comment: str = "") -> bool:
     """Asks for the approval of a quote that was just submitted; whether it is granted at once."""
     offer = await offer_of(call, quote)
-    asked = _asked(await ApprovalRuleStore(call).active(), offer, call.caller.roles)
+    asked = _asked(await _rules(call), offer, call.caller.roles)
     submitter = call.caller.user_id
     approval = Approval(
         quote_id=quote.id,
@@ -175,6 +183,11 @@ async def remind(call: Call, key: str, payload: Any) -> None:
     await schedule_reminder(call, approval)
 
 
+async def _rules(call: Call) -> list[ApprovalRule]:
+    rules = await ApprovalRuleStore(call).active()
+    return rules if any(rule.condition.below_floor for rule in rules) else [*rules, _FLOOR]
+
+
 def _asked(
     rules: Sequence[ApprovalRule], offer: Offer, roles: Collection[str]
 ) -> list[tuple[ApprovalRule, tuple[Reason, ...]]]:
@@ -212,4 +225,4 @@ def _seat(
 
 
 def _sentence(rule: ApprovalRule, reasons: Sequence[Reason]) -> str:
-    return f"{rule.name}: {' '.join(reason.text for reason in reasons)}"
+    return f"{rule.name}: {' '.join(reason.without_cost.text for reason in reasons)}"

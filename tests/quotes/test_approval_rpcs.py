@@ -12,16 +12,17 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from sfa.identity.v1.organisation_pb2 import ADMINISTRATOR, MANAGER, OPERATIONS, REP
 from sfa.quotes.v1 import approvals_pb2 as pb
-from sfa.quotes.v1 import quotes_pb2
+from sfa.quotes.v1 import costs_pb2, events_pb2, quotes_pb2
 from sfa.quotes.v1.approvals_pb2_grpc import (
     ApprovalDelegationServiceStub,
     ApprovalRuleServiceStub,
     ApprovalServiceStub,
 )
+from sfa.quotes.v1.costs_pb2_grpc import ProductCostServiceStub
 
 from chassis.ids import new_id
 from tests.eventually import eventually
-from tests.quotes.service import Shop, line, refusal
+from tests.quotes.service import Shop, euros, line, refusal
 from tests.stack import Stack
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Desk:
 
     async def approve(self, approval: pb.Approval, **fields: str) -> pb.Approval:
         """The one call."""
-        return await self.approvals.ApproveApproval(pb.ApproveApprovalRequest(id=approval.id, **fields))  # type: ignore[arg-type]
+        return await self.approvals.ApproveApproval(pb.ApproveApprovalRequest(id=approval.id, **fields))
 
     async def of(self, quote: Quote) -> list[pb.Approval]:
         """The approvals of a quote that the caller may see, newest first."""
@@ -122,7 +123,7 @@ async def draft(shop: Shop, office: Shop, discount: str = "15", code: str = "C-1
 
 
 async def submit(shop: Shop, quote: Quote, **fields: str) -> Quote:
-    return await shop.quotes.SubmitQuote(quotes_pb2.SubmitQuoteRequest(id=quote.id, **fields))  # type: ignore[arg-type]
+    return await shop.quotes.SubmitQuote(quotes_pb2.SubmitQuoteRequest(id=quote.id, **fields))
 
 
 async def send(shop: Shop, quote: Quote) -> Quote:
@@ -283,14 +284,14 @@ async def test_a_delegate_decides_on_the_days_that_were_said(
     assert not await stand_in.waiting()
     today = running.clock.now().date()
 
-    def delegation(start: date, end: date, **fields: str) -> pb.CreateApprovalDelegationRequest:
+    def delegation(start: date, end: date, delegator_id: str = "") -> pb.CreateApprovalDelegationRequest:
         return pb.CreateApprovalDelegationRequest(
             approval_delegation=pb.ApprovalDelegation(
                 delegate_id=str(running.callers.user("stand-in")),
                 start_date=day(start),
                 end_date=day(end),
-                **fields,
-            )  # type: ignore[arg-type]
+                delegator_id=delegator_id,
+            )
         )
 
     later = await boss.delegations.CreateApprovalDelegation(
@@ -329,6 +330,37 @@ async def test_nobody_below_the_stated_role_passes_a_margin_floor(
     assert not await boss.waiting()
     assert (await setup.approve(moved)).state == pb.Approval.APPROVED
     assert (await send(shop, quote)).state == Quote.SENT
+
+
+async def test_a_margin_is_seen_by_who_decides_and_by_nobody_whom_costs_are_kept_from(
+    shop: Shop, office: Shop, setup: Desk, boss: Desk, running: Stack
+) -> None:
+    await setup.rule("Margin", condition=pb.ApprovalCondition(margin_below_percent="20"))
+    quote = await draft(shop, office, "15")
+    assert not (
+        await Desk(running).approvals.PreviewApproval(pb.PreviewApprovalRequest(id=quote.id))
+    ).required
+    row = costs_pb2.BatchUpsertProductCostsRequest.Row(
+        product_cost=costs_pb2.ProductCost(product_id=quote.lines[0].product_id, unit_cost=euros(7))
+    )
+    await ProductCostServiceStub(running.channel("quotes", "operations")).BatchUpsertProductCosts(
+        costs_pb2.BatchUpsertProductCostsRequest(rows=[row])
+    )
+    refused = await refusal(send(shop, quote))
+    assert refused[1] == "APPROVAL_REQUIRED"
+    await submit(shop, quote)
+    (waiting,) = await boss.waiting()
+    (why,) = waiting.steps[0].reasons
+    assert (waiting.figures.margin_percent, why.actual) == ("17.64", "17.64")
+    assert why.text == "The margin is 17.64 %, below 20 %."
+    (own,) = await Desk(running).of(quote)
+    (why,) = own.steps[0].reasons
+    assert (own.figures.margin_percent, why.actual, why.text) == ("", "", "The margin is below 20 %.")
+    await running.settled()
+    stored = await (await running.events()).get_last_msg(
+        "QUOTES", f"events.{running.tenant}.sfa.quotes.v1.ApprovalRequested"
+    )
+    assert events_pb2.ApprovalRequested.FromString(stored.data or b"").approval.figures.margin_percent == ""
 
 
 async def test_where_there_is_no_manager_an_administrator_is_asked(

@@ -58,7 +58,7 @@ def line(
     paid = Decimal(full if net is None else net)
     return OfferedLine(
         id=new_id(),
-        family=fields.pop("family", "chairs"),
+        families=(fields.pop("family", "chairs"), "furniture"),
         full=Decimal(full),
         net=paid,
         manual=Decimal(full) - Decimal(promotion) - paid,

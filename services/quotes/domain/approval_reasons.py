@@ -7,7 +7,7 @@ knows what, and so that what was approved can be told from what has become worse
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 from typing import Final, Literal
@@ -28,7 +28,8 @@ class OfferedLine:
     """One line as approvals look at it; amounts are of the whole line, in the quote's currency."""
 
     id: UUID
-    family: str
+    families: tuple[str, ...]
+    """The product's family, and those above it."""
     full: Decimal
     """At list price, before any discount."""
     net: Decimal
@@ -92,6 +93,13 @@ class Reason:
     limit: str = ""
     actual: str = ""
     line_ids: tuple[UUID, ...] = ()
+
+    @property
+    def without_cost(self) -> Reason:
+        """The same for those who may not know what products cost, which a margin would tell."""
+        if self.kind is not ReasonKind.MARGIN:
+            return self
+        return replace(self, text=f"The margin is below {self.limit} %.", actual="")
 
 
 def figures_of(offer: Offer) -> Figures:
@@ -196,7 +204,8 @@ def _by_family(
 ) -> Reason | Literal[False] | None:
     if not condition.product_families:
         return None
-    families = ", ".join(dict.fromkeys(line.family for line in lines))
+    named = (family for line in lines for family in line.families if family in condition.product_families)
+    families = ", ".join(dict.fromkeys(named))
     text = f"It offers products of {families}."
     return Reason(ReasonKind.PRODUCT_FAMILY, text, actual=families, line_ids=_named(lines))
 
@@ -257,7 +266,9 @@ def _by_floor(
 
 def _lines_looked_at(condition: Condition, offer: Offer) -> Sequence[OfferedLine]:
     families = condition.product_families
-    return [line for line in offer.lines if line.family in families] if families else offer.lines
+    if not families:
+        return offer.lines
+    return [line for line in offer.lines if not set(families).isdisjoint(line.families)]
 
 
 def _measured(condition: Condition, lines: Sequence[OfferedLine]) -> list[Sequence[OfferedLine]]:

@@ -34,6 +34,7 @@ from services.quotes.wire import approvals as wire
 from services.quotes.wire.quotes import quote_to_proto
 
 _SETS_UP = "approvals.write"
+_KNOWS_COSTS = "costs.read"
 
 
 class PeopleDecide(PermissionDenied):
@@ -87,33 +88,41 @@ class ApprovalServicer:
         quote = await QuoteStore(call).get(request.id)
         asked = await steps(call, quote, await required(call, quote))
         lowest = min((step.level for step in asked), default=0)
+        knows = _KNOWS_COSTS in call.caller.permissions
         states = {True: StepState.OPEN.name, False: StepState.WAITING.name}
         return pb.PreviewApprovalResponse(
             required=bool(asked),
-            figures=wire.figures_to_proto(figures_of(await offer_of(call, quote)), quote.currency),
-            steps=[wire.step_to_proto(step, states[step.level == lowest]) for step in asked],
+            figures=wire.figures_to_proto(
+                figures_of(await offer_of(call, quote)), quote.currency, with_margins=knows
+            ),
+            steps=[
+                wire.step_to_proto(step, states[step.level == lowest], with_margins=knows) for step in asked
+            ],
         )
 
     async def GetApproval(self, request: pb.GetApprovalRequest, call: Call) -> pb.Approval:
-        approval = await (await _approvals(call)).get(request.id)
-        result = wire.approval_to_proto(approval)
+        store = await _approvals(call)
+        approval = await store.get(request.id)
+        result = _for(store, approval)
         quote = await QuoteStore(beyond_sight(call)).find(approval.quote_id)
         if quote is not None:
             result.quote.CopyFrom(quote_to_proto(quote))
         return result
 
     async def ListApprovals(self, request: pb.ListApprovalsRequest, call: Call) -> pb.ListApprovalsResponse:
-        page = await (await _approvals(call)).page(request)
+        store = await _approvals(call)
+        page = await store.page(request)
         return pb.ListApprovalsResponse(
-            approvals=map(wire.approval_to_proto, page.items), next_page_token=page.next_page_token
+            approvals=[_for(store, each) for each in page.items], next_page_token=page.next_page_token
         )
 
     async def ListWaitingApprovals(
         self, request: pb.ListWaitingApprovalsRequest, call: Call
     ) -> pb.ListWaitingApprovalsResponse:
-        page = await (await _approvals(call)).waiting(request)
+        store = await _approvals(call)
+        page = await store.waiting(request)
         return pb.ListWaitingApprovalsResponse(
-            approvals=map(wire.approval_to_proto, page.items), next_page_token=page.next_page_token
+            approvals=[_for(store, each) for each in page.items], next_page_token=page.next_page_token
         )
 
     async def ApproveApproval(self, request: pb.ApproveApprovalRequest, call: Call) -> pb.Approval:
@@ -241,3 +250,11 @@ async def _write(
     await store.save(approval, event)
     await store.flush()
     await schedule_reminder(call, approval)
+
+
+def _for(store: ApprovalStore, approval: Approval) -> pb.Approval:
+    """The resource with its margins, where the caller decides on it or may know what products cost."""
+    caller = store.call.caller
+    own = caller.user_id in (approval.owner_id, approval.submitter_id)
+    decides = not own and not set(store.keys).isdisjoint(approval.audience)
+    return wire.approval_to_proto(approval, with_margins=decides or _KNOWS_COSTS in caller.permissions)

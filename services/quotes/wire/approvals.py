@@ -150,8 +150,10 @@ RULE_FIELDS: Mapping[str, Callable[[pb.ApprovalRule], Any]] = {
 }
 
 
-def approval_to_proto(approval: Approval) -> pb.Approval:
-    """The resource."""
+def approval_to_proto(approval: Approval, *, with_margins: bool = False) -> pb.Approval:
+    """The resource. Margins tell what products cost: they are for those alone who may know it, and for those
+    who decide, and so in no event.
+    """
     result = pb.Approval()
     convert.set_head(result, approval)
     for name in ("quote_number", "quote_revision", "quote_name", "comment", "end_reason"):
@@ -161,9 +163,11 @@ def approval_to_proto(approval: Approval) -> pb.Approval:
             setattr(result, name, str(id))
     result.quote_etag = str(approval.quote_version)
     result.state = pb.Approval.State.Value(approval.state.name)
-    result.figures.CopyFrom(figures_to_proto(approval.figures, approval.currency))
+    result.figures.CopyFrom(figures_to_proto(approval.figures, approval.currency, with_margins=with_margins))
     result.steps.extend(
-        step_to_proto(step, approval.state_of(step).name, _waited_for(approval, step))
+        step_to_proto(
+            step, approval.state_of(step).name, _waited_for(approval, step), with_margins=with_margins
+        )
         for step in approval.steps
     )
     for message in approval.messages:
@@ -182,7 +186,9 @@ def _waited_for(approval: Approval, step: Step) -> list[Seat]:
     return approval.open_seats(step) if step in approval.open_steps else []
 
 
-def step_to_proto(step: Step, state: str, waiting: Iterable[Seat] = ()) -> pb.ApprovalStep:
+def step_to_proto(
+    step: Step, state: str, waiting: Iterable[Seat] = (), *, with_margins: bool
+) -> pb.ApprovalStep:
     """What one rule asks for."""
     result = pb.ApprovalStep(
         id=str(step.id),
@@ -190,7 +196,9 @@ def step_to_proto(step: Step, state: str, waiting: Iterable[Seat] = ()) -> pb.Ap
         rule_name=step.rule_name,
         rule_etag=str(step.rule_version),
         level=step.level,
-        reasons=map(_reason_to_proto, step.reasons),
+        reasons=[
+            _reason_to_proto(reason if with_margins else reason.without_cost) for reason in step.reasons
+        ],
         seats=map(_seat_to_proto, step.seats),
         needs=pb.ApprovalRule.Needs.Value(step.needs.name),
         in_turn=step.in_turn,
@@ -228,7 +236,7 @@ def _seat_to_proto(seat: Seat) -> pb.ApprovalSeat:
     return result
 
 
-def figures_to_proto(figures: Figures, currency: str) -> pb.ApprovalFigures:
+def figures_to_proto(figures: Figures, currency: str, *, with_margins: bool) -> pb.ApprovalFigures:
     """The figures of a quote."""
     result = pb.ApprovalFigures(
         manual_discount_percent=convert.decimal_text(figures.manual_discount_percent),
@@ -236,7 +244,7 @@ def figures_to_proto(figures: Figures, currency: str) -> pb.ApprovalFigures:
         cost_complete=figures.is_cost_complete,
     )
     convert.set_money(result.total, Money(figures.total, currency))
-    if figures.margin_percent is not None:
+    if figures.margin_percent is not None and with_margins:
         result.margin_percent = convert.decimal_text(figures.margin_percent)
     if figures.payment_days is not None:
         result.payment_days = figures.payment_days
