@@ -71,7 +71,8 @@ class QuotePricing:
         standing = [line for line in standing if not line.is_gift]
         ids = {draft.product_id for draft in drafts if draft.product_id is not None}
         products = await ProductStore(call).get_many(list(ids))
-        found = await self._list_prices(call, quote, drafts, products, day)
+        context = await self._context(call, quote, day)
+        found = await self._list_prices(call, drafts, products, context)
         prices = [None if each is None else each.unit_price for each in found]
         lines = price(drafts, quote.currency, products, {}, standing, prices)
         settings = await TaxSettingsStore(call).current()
@@ -81,7 +82,7 @@ class QuotePricing:
             before = await self._tax(call, quote, lines, products, settings, day)
             rates = {id: due.percent for id, due in before.lines.items()}
         promoted = await self.promotions.apply(
-            call, quote, lines, offers, rates, settings.rounding, products, day
+            call, quote, lines, offers, rates, settings.rounding, products, context
         )
         offered = quote.content_as(promoted.lines, UNTAXED)
         taxation = await self._tax(call, quote, offered.lines, products, settings, day)
@@ -94,13 +95,21 @@ class QuotePricing:
         explanation = Explanation(steps, promoted.unused, promoted.next, promoted.gap)
         return Priced(promoted.lines, taxation, promoted.applied, explanation)
 
+    async def _context(self, call: Call, quote: Quote, day: date) -> PriceContext:
+        """What the prices of all lines depend on."""
+        book = await PriceBookStore(call).find(quote.price_book_id)
+        return PriceContext(
+            day=day,
+            currency=quote.currency,
+            account_id=quote.account_id,
+            segments=frozenset(quote.segments),
+            territories=frozenset(quote.territories),
+            channel=quote.channel,
+            price_book_id=quote.price_book_id if book is not None and not book.is_standard else None,
+        )
+
     async def _list_prices(
-        self,
-        call: Call,
-        quote: Quote,
-        drafts: Sequence[LineDraft],
-        products: Mapping[UUID, Product],
-        day: date,
+        self, call: Call, drafts: Sequence[LineDraft], products: Mapping[UUID, Product], context: PriceContext
     ) -> list[Resolution | None]:
         """Which list price wins for each line, and why; None for what is in no catalogue.
 
@@ -115,16 +124,6 @@ class QuotePricing:
                 asked[index] = PriceLine(product, draft.quantity, draft.unit)
         if not asked:
             return [None] * len(drafts)
-        book = await PriceBookStore(call).find(quote.price_book_id)
-        context = PriceContext(
-            day=day,
-            currency=quote.currency,
-            account_id=quote.account_id,
-            segments=frozenset(quote.segments),
-            territories=frozenset(quote.territories),
-            channel=quote.channel,
-            price_book_id=quote.price_book_id if book is not None and not book.is_standard else None,
-        )
         resolutions = await PriceStore(call).resolve(list(asked.values()), context)
         by_index = dict(zip(asked, resolutions, strict=True))
         return [by_index.get(index) for index in range(len(drafts))]

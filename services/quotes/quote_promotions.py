@@ -3,9 +3,9 @@ lines."""
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -13,21 +13,20 @@ from uuid import UUID, uuid5
 
 from chassis.call import Call
 from chassis.money import Money, minor_unit
+from services.quotes.best_offer import best_offer
 from services.quotes.domain.explanations import PromotionStep, Unused
 from services.quotes.domain.families import ProductFamily
 from services.quotes.domain.lines import LineKind, QuoteLine
+from services.quotes.domain.price_resolution import PriceContext, PriceLine
 from services.quotes.domain.products import Product
 from services.quotes.domain.quotes import Quote
 from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import TaxRounding
 from services.quotes.live_promotions import LivePromotions, Offers
 from services.quotes.pricing import model
-from services.quotes.pricing.by_priority import by_priority
-from services.quotes.pricing.problem import prepare
-from services.quotes.pricing.report import evaluate
-from services.quotes.store import CostStore, ProductStore
-from services.quotes.store.families import FamilyStore
+from services.quotes.store import CostStore, FamilyStore, PriceStore, ProductStore
 
+_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHARGES = {LineKind.FREIGHT: model.ChargeKind.FREIGHT, LineKind.SURCHARGE: model.ChargeKind.SURCHARGE}
 _TAX_ROUNDINGS = {
     TaxRounding.PER_LINE: model.TaxRounding.LINE,
@@ -68,26 +67,20 @@ class QuotePromotions:
         tax_rates: Mapping[UUID, Decimal],
         tax_rounding: TaxRounding,
         products: Mapping[UUID, Product],
-        day: date,
+        context: PriceContext,
     ) -> Promoted:
         """The lines under the best combination of `offers`. Lines that do not count stay as they are."""
         if not offers.promotions:
             return Promoted(lines)
-        gifts = await ProductStore(call).get_many(
-            [
-                UUID(each.benefit.product)
-                for each in offers.promotions
-                if isinstance(each.benefit, model.Gift) and UUID(each.benefit.product) not in products
-            ]
-        )
-        products = {**products, **gifts}
-        costs = await CostStore(call).on(products, quote.currency, day)
+        products = {**products, **await ProductStore(call).get_many(list(offers.gifts - products.keys()))}
+        offers = await self._with_gifts_worth(call, offers, products, context)
+        costs = await CostStore(call).on(products, quote.currency, context.day)
         lineages = await FamilyStore(call).lineages()
         settings = offers.settings.priced(tax_rounding=_TAX_ROUNDINGS[tax_rounding])
         document = model.Document(
             currency=quote.currency,
             exponent=-int(minor_unit(quote.currency).as_tuple().exponent),
-            day=day,
+            day=context.day,
             lines=tuple(
                 _line(line, products, costs, lineages, tax_rates, offers)
                 for line in lines
@@ -115,13 +108,22 @@ class QuotePromotions:
             margin_floor=offers.settings.document_margin_floor,
             settings=settings,
         )
-        result = await asyncio.to_thread(best, document, offers.promotions)
+        result = await best_offer(document, offers.promotions)
+        products |= await ProductStore(call).get_many(list(_mentioned(result) - products.keys()))
         return _promoted(quote, lines, result, offers, products)
 
-
-def best(document: model.Document, promotions: Sequence[model.Promotion]) -> model.Result:
-    """The document under the best combination of promotions that is found in time."""
-    return evaluate(document, promotions, by_priority(prepare(document, promotions)))
+    async def _with_gifts_worth(
+        self, call: Call, offers: Offers, products: Mapping[UUID, Product], context: PriceContext
+    ) -> Offers:
+        """The offers with what gifts are worth, and are called, whose promotions do not say."""
+        gifts = [products[id] for id in offers.gifts_to_value if id in products]
+        found = await PriceStore(call).resolve([PriceLine(each) for each in gifts], context) if gifts else []
+        worth = {
+            gift.id: each.unit_price
+            for gift, each in zip(gifts, found, strict=True)
+            if each.unit_price is not None
+        }
+        return offers.with_gifts_worth(worth, {id: product.name for id, product in products.items()})
 
 
 def _line(
@@ -175,19 +177,25 @@ def _promoted(
         for key, discount in applied.by_line.items():
             line_id = _gift_id(quote, key) if key.startswith("gift:") else UUID(key)
             steps[line_id].append(PromotionStep(str(promotion.id), text, discount * unit))
+
+    def named(sentence: str) -> str:
+        return _ID.sub(
+            lambda found: products[UUID(found[0])].name if UUID(found[0]) in products else found[0], sentence
+        )
+
     return Promoted(
         lines=tuple(promoted),
         applied=offers.applied(result, quote.currency),
         steps=steps,
-        unused=tuple(_unused(each, offers) for each in result.unused),
-        next=(*(each.message for each in result.thresholds), *result.notes),
+        unused=tuple(_unused(each, offers, named) for each in result.unused),
+        next=(*(named(each.message) for each in result.thresholds), *map(named, result.notes)),
         gap=(result.gap or 0) * unit,
     )
 
 
-def _unused(unused: model.Unused, offers: Offers) -> Unused:
+def _unused(unused: model.Unused, offers: Offers, named: Callable[[str], str]) -> Unused:
     promotion = offers.by_code[unused.code]
-    reasons = "; ".join(reason.message for reason in unused.reasons)
+    reasons = " ".join(named(reason.message) for reason in unused.reasons)
     return Unused(str(promotion.id), promotion.name or promotion.code, reasons)
 
 
@@ -205,6 +213,13 @@ def _gift(quote: Quote, gift: model.PricedLine, unit: Decimal, products: Mapping
         discount_percent=Decimal(0),
         is_gift=True,
     )
+
+
+def _mentioned(result: model.Result) -> set[UUID]:
+    """The products that the explanation's sentences name, by their ids."""
+    sentences = [reason.message for each in result.unused for reason in each.reasons]
+    sentences += [each.message for each in result.thresholds] + list(result.notes)
+    return {UUID(found) for sentence in sentences for found in _ID.findall(sentence)}
 
 
 def _gift_id(quote: Quote, key: str) -> UUID:

@@ -126,9 +126,7 @@ def test_taxes_add_up_in_every_currency_and_rounding(
         name: [RatePart(f"{name}{index}", percent) for index, percent in enumerate(parts)]
         for name, parts in percents.items()
     }
-    asked_question = TaxQuestion(
-        lines, currency, "X", DAY, prices_include_tax=includes, rounding=rounding
-    )
+    asked_question = TaxQuestion(lines, currency, "X", DAY, prices_include_tax=includes, rounding=rounding)
     answer = tax_by_rates(asked_question, rates)
     due = {line.id: answer.lines[line.id].amount for line in lines}
     assert sum(due.values()) == sum(tax.amount for tax in answer.taxes)
@@ -158,6 +156,8 @@ def test_shares_add_up_and_are_off_by_less_than_a_unit(
     unit = minor_unit(currency)
     shares = apportion(units * unit, weights, currency)
     assert sum(shares) == units * unit
+    if sum(weights):
+        assert sorted(apportion(units * unit, weights[::-1], currency)) == sorted(shares)
     whole = sum(weights)
     if whole:
         for share, weight in zip(shares, weights, strict=True):

@@ -11,7 +11,8 @@ def apportion(amount: Decimal, weights: Sequence[Decimal | Fraction], currency: 
     """Shares of `amount`, which is whole minor units of `currency`, in proportion to `weights`.
 
     Everybody gets their exact share rounded towards zero; what is left goes, one unit each, to the
-    largest remainders, of equal ones to the first (Hare's method). Without any weight the first gets
+    largest remainders, of equal ones to the larger weight, then to the first (Hare's method): which shares
+    come out does not depend on the order. Without any weight the first gets
     everything; without anybody there is nothing to share.
     """
     if not weights:
@@ -24,7 +25,9 @@ def apportion(amount: Decimal, weights: Sequence[Decimal | Fraction], currency: 
     left = units - sum(shares)
     if not whole:
         shares[0], left = units, 0
-    by_remainder = sorted(range(len(weights)), key=lambda index: (shares[index] - exact[index], index))
+    by_remainder = sorted(
+        range(len(weights)), key=lambda index: (shares[index] - exact[index], -weights[index], index)
+    )
     for index in by_remainder[:left]:
         shares[index] += 1
     sign = -1 if amount < 0 else 1

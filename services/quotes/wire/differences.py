@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -129,7 +128,7 @@ def _differences(one: Message, other: Message, without: Iterable[str]) -> list[A
     return found
 
 
-def _value(message: Message, field: FieldDescriptor) -> str:
+def _value(message: Message, field: Any) -> str:
     value = getattr(message, field.name)
     if field.is_repeated:
         return "; ".join(_text(item) for item in value)
