@@ -27,6 +27,7 @@ CREATE TABLE data.inbox (
     done_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (tenant_id, effect, event_id)
 );
+CREATE INDEX inbox_age ON data.inbox (tenant_id, done_at);
 
 CREATE TABLE data.parked_events (
     tenant_id uuid NOT NULL DEFAULT current_setting('app.tenant')::uuid,

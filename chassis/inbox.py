@@ -15,18 +15,15 @@ KEPT: Final = timedelta(days=35)
 
 _REMEMBER: Final = Prepared(
     sa.text(
-        "INSERT INTO inbox (effect, event_id) VALUES (:effect, :event_id) ON CONFLICT DO NOTHING RETURNING 1"
+        "WITH forgotten AS (DELETE FROM inbox WHERE done_at < :before)"
+        " INSERT INTO inbox (effect, event_id) VALUES (:effect, :event_id) ON CONFLICT DO NOTHING RETURNING 1"
     )
 )
-_FORGET: Final = Prepared(sa.text("DELETE FROM inbox WHERE done_at < :before"))
 
 
 async def is_first(call: Call, event: Received, effect: str) -> bool:
-    """Whether the event has not had this effect yet; from the call's commit on it has."""
+    """Whether the event has not had this effect yet; from the call's commit on it has. What no delivery can
+    ask for any more is forgotten by the way."""
     call.tx.wrote = True
-    return await call.tx.fetchval(_REMEMBER, {"effect": effect, "event_id": event.id}) is not None
-
-
-async def forget_old(call: Call) -> None:
-    """Forgets what no delivery can ask for any more."""
-    await call.tx.execute(_FORGET, {"before": call.clock.now() - KEPT})
+    values = {"effect": effect, "event_id": event.id, "before": call.clock.now() - KEPT}
+    return await call.tx.fetchval(_REMEMBER, values) is not None

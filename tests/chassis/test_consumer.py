@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -357,11 +358,21 @@ async def test_an_effect_that_no_version_makes_idempotent_happens_once(
         mails.extend([event.id for event in events if await inbox.is_first(call, event, "congratulation")])
         await keep(events, call)
 
+    ancient = datetime.now(UTC) - inbox.KEPT - timedelta(days=1)
+    async with rows.transaction(tenant) as tx:
+        for event, at in (("ancient", ancient), ("recent", ancient + timedelta(days=2))):
+            values = {"event": event, "at": at}
+            await tx.execute(
+                sa.text("INSERT INTO inbox (effect, event_id, done_at) VALUES ('mail', :event, :at)"), values
+            )
     await publish(source, tenant, (id, 1), repeat=3)
     await publish(source, tenant, (id, 2), (last, 1))
     async with consuming(rows, nats, subscriptions):
         await eventually(lambda: _is(rows, tenant, {id: (2, "v2", 2), last: (1, "v1", 1)}))
     assert len(mails) == 3
+    async with rows.transaction(tenant) as tx:
+        kept = await tx.fetch(sa.text("SELECT event_id FROM inbox WHERE effect = 'mail'"))
+    assert [row["event_id"] for row in kept] == ["recent"]  # what no delivery can ask for is forgotten
 
 
 async def test_a_handler_acts_as_the_service_by_way_of_who_caused_it(
