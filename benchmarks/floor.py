@@ -55,7 +55,7 @@ def serve_http(address: str, port: int) -> None:
         body = await request.body()
         if body:
             orjson.loads(body)
-        await app.state.call(Empty())
+        await app.state.call(Empty(), wait_for_ready=True)  # the other process may be the slower to start
         return Response(b"{}", media_type="application/json")
 
     uvicorn.run(app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", log_level="error",
