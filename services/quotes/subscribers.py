@@ -11,7 +11,7 @@ from chassis.call import Call
 from chassis.convert import external_ids_of
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
-from services.quotes import credit, order_reports, stock_reports
+from services.quotes import credit, order_reports, price_reports, stock_reports
 from services.quotes.domain.orders import Customer
 from services.quotes.reports import Reports
 from services.quotes.store import ExchangeRates, PriceBookStore
@@ -29,6 +29,7 @@ reports = Reports(subscriptions)
 reports.on(erp.StockLevelReported)(stock_reports.stock_levels)
 reports.on(erp.ShipmentReported)(stock_reports.shipments)
 reports.on(erp.ReceiptScheduled)(stock_reports.receipts)
+reports.on(erp.PriceReported)(price_reports.prices)
 reports.on(erp.OrderConfirmed)(order_reports.confirmations)
 reports.on(erp.OrderRejected)(order_reports.rejections)
 reports.on(erp.ShipmentReported)(order_reports.shipments)

@@ -166,7 +166,7 @@ async def _is_longer(refused: list[str], before: int) -> bool:
 
 def test_every_message_of_an_erp_has_a_way_in_by_rest() -> None:
     by_rest = {
-        rpc.input_type.fields_by_name["rows"].message_type.full_name
+        rpc.input_type.fields_by_name["rows"].message_type.full_name  # type: ignore[union-attr]  # it is one
         for rpc in reports_pb2.DESCRIPTOR.services_by_name["ReportService"].methods
         if "rows" in rpc.input_type.fields_by_name
     }

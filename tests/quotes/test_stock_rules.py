@@ -134,7 +134,7 @@ def test_shipments_use_up_reservations_and_no_more(
 def test_reservations_where_it_left_are_used_up_first() -> None:
     here, there = promise(PromiseKind.RESERVATION, 5), promise(PromiseKind.RESERVATION, 5, warehouse=2)
     used = consume([here, there], {UUID(int=2): Decimal(6)})
-    assert (used[here.id], used[there.id]) == (1, 5)
+    assert [used[here.id], used[there.id]] == [Decimal(1), Decimal(5)]
 
 
 @pytest.mark.parametrize(
