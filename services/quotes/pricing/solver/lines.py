@@ -72,12 +72,12 @@ class Lines:
         self.users = sum(
             1 << offer.index
             for offer in problem.offers
-            if offer.uses_up is not UsesUp.NOTHING and offer.kind in ON_UNITS
+            if offer.uses_up is not UsesUp.NOTHING and offer.kind in ON_UNITS and offer.index not in spread
         )
         self.forced = sum(
             1 << offer.index
             for offer in self.offers
-            if problem.offers[offer.index].kind in (Kind.DOCUMENT_PERCENT, Kind.DOCUMENT_AMOUNT)
+            if offer.index in spread or problem.offers[offer.index].kind is Kind.DOCUMENT_PERCENT
         )
 
         self._shared = sum(

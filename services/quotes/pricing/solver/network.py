@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import lcm
 
 from services.quotes.pricing.charges import gift_amount, settle_charges
@@ -39,7 +39,7 @@ class Model:
         self.capped = 0
         spread = self._spread()
         self.lines = Lines(problem, spread)
-        free = self._free_by_line()
+        free = self._free_by_line(spread)
         self.allocation = Allocation(self.lines, free, self.price, self.minor)
         self._cells: list[tuple[list[int], list[Offer]]] = []
         cells = self._line_cells(free)
@@ -115,7 +115,45 @@ class Model:
         for offer in self.problem.offers:
             if offer.kind is Kind.DOCUMENT_AMOUNT:
                 found[offer.index] = as_line_amounts(offer, self._shares(offer))
+            elif offer.truncatable and not is_placed(offer) and self._is_capped(offer):
+                found[offer.index] = as_line_amounts(offer, self._cut(offer))
         return found
+
+    def _cut(self, offer: Offer) -> dict[int, int]:
+        """What an offer takes off each line when its cap binds: where tax is highest, as far as that goes."""
+        problem = self.problem
+        facts = problem.lines
+        assert offer.limit is not None
+        off = {line: self._line_ticks(offer, line) for line in offer.targets}
+        lines: list[int] = []
+        if offer.kind is Kind.DOCUMENT_PERCENT:
+            lines = list(offer.targets)
+        else:
+            for weight in sorted({self._weights[line] for line in offer.targets}, reverse=True):
+                if sum(off[line] for line in lines) <= offer.limit:
+                    lines += [line for line in offer.targets if self._weights[line] == weight]
+        lines.sort()
+        shares = spread_ticks(
+            offer.limit,
+            problem.tick,
+            problem.quanta[offer.phase],
+            [off[line] for line in lines],
+            [facts[line].tie for line in lines],
+            problem.document.settings.remainder,
+        )
+        return dict(zip(lines, shares, strict=True))
+
+    def _line_ticks(self, offer: Offer, line: int) -> int:
+        """What it takes off a line where nothing else does."""
+        facts = self.problem.lines[line]
+        if offer.kind is Kind.LINE_AMOUNT:
+            return offer.line_amounts[line]
+        if offer.kind is Kind.DOCUMENT_PERCENT:
+            return facts.entry * offer.percent[0] // offer.percent[1]
+        if offer.gains is not None:
+            rest = offer.gains[line] * facts.rest // facts.unit if facts.rest else 0
+            return offer.gains[line] * facts.whole + rest
+        return 0
 
     def _shares(self, offer: Offer) -> dict[int, int]:
         problem = self.problem
@@ -148,16 +186,16 @@ class Model:
 
     # --- cells -------------------------------------------------------------------------------------
 
-    def _free_by_line(self) -> list[int]:
+    def _free_by_line(self, spread: Mapping[int, Offer]) -> list[int]:
         """By line: offers that stand on any of its units, or on all."""
         free = [0] * len(self.problem.lines)
         for offer in self.problem.offers:
             if offer.kind in (Kind.GIFT, Kind.SHIPPING) or is_placed(offer):
                 continue
-            if self._is_capped(offer):
+            if self._is_capped(offer) and offer.index not in spread:
                 self.capped |= 1 << offer.index
                 continue
-            for line in offer.targets:
+            for line in spread[offer.index].line_amounts if offer.index in spread else offer.targets:
                 free[line] |= 1 << offer.index
         return free
 
@@ -169,17 +207,7 @@ class Model:
 
     def most_ticks(self, offer: Offer) -> int:
         """What it takes off at most, nothing else taken before."""
-        facts = self.problem.lines
-        total = 0
-        for line in offer.targets:
-            if offer.kind is Kind.LINE_AMOUNT:
-                total += offer.line_amounts[line]
-            elif offer.kind is Kind.DOCUMENT_PERCENT:
-                total += facts[line].entry * offer.percent[0] // offer.percent[1]
-            elif offer.gains is not None and facts[line].unit:
-                units = facts[line].whole + (1 if facts[line].rest_size else 0)
-                total += offer.gains[line] * units
-        return total
+        return sum(self._line_ticks(offer, line) for line in offer.targets)
 
     def _line_cells(self, free: Sequence[int]) -> list[Cell]:
         group_of = list(range(len(self.problem.lines)))
