@@ -68,7 +68,8 @@ def _units(computed: Computed) -> tuple[tuple[int, ...], ...]:
     for offer, places in choice.by_offer.items():
         for place in places:
             where = (problem.lines[choice.pieces[place].line].tie, offer)
-            rewarded[where] = rewarded.get(where, 0) - choice.pieces[place].units - 1
+            piece = choice.pieces[place]
+            rewarded[where] = rewarded.get(where, 0) - (1 if piece.is_rest else 2 * piece.units)
     bought: dict[tuple[int, int], int] = {}
     for offer, places in choice.bought.items():
         for place in places:
