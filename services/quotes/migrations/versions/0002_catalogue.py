@@ -95,7 +95,7 @@ def _prices() -> None:
     migration.index(
         "price_book_entries_contract",
         "price_book_entries",
-        "account_id, product_id, currency WHERE account_id IS NOT NULL",
+        "account_id, product_id, currency WHERE account_id IS NOT NULL AND deleted_at IS NULL",
     )
     migration.fence("price_book_entries")
 

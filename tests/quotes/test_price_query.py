@@ -1,0 +1,82 @@
+"""The prices of all lines of a quote come in one query, and by indexes: what others agreed costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+from sfa.quotes.v1 import products_pb2 as pb
+
+from chassis.database import Transaction, _bind
+from chassis.ids import new_id
+from tests.quotes.service import Shop, euros
+from tests.stack import Stack
+
+pytestmark = pytest.mark.caller(role="operations")
+Statement = tuple[str, list[Any]]
+
+
+@pytest.fixture
+async def running(stack: Stack) -> Stack:
+    """The catalogue asks nobody."""
+    await stack.start("quotes")
+    return stack
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+    """What is asked of prices."""
+    seen: list[Statement] = []
+    fetch = Transaction.fetch
+
+    async def noting(self: Transaction, statement: Any, params: Any = None) -> Any:
+        sql, arguments = _bind(statement, params)
+        if "price_book_entries" in sql:
+            seen.append((sql, arguments))
+        return await fetch(self, statement, params)
+
+    monkeypatch.setattr(Transaction, "fetch", noting)
+    return seen
+
+
+async def test_a_quotes_prices_come_in_one_query_by_indexes(shop: Shop, asked: list[Statement]) -> None:
+    products = [await shop.product(f"C-{number}") for number in range(3)]
+    customer = str(new_id())
+    rows = [
+        pb.BatchUpsertPriceBookEntriesRequest.Row(
+            price_book_entry=pb.PriceBookEntry(
+                product_id=products[number % 3].id,
+                account_id=customer if number < 3 else str(new_id()),
+                unit_price=euros(7),
+            )
+        )
+        for number in range(500)
+    ]
+    await shop.prices.BatchUpsertPriceBookEntries(pb.BatchUpsertPriceBookEntriesRequest(rows=rows))
+    owner = await shop.stack.connect("quotes", as_owner=True)
+    try:
+        await owner.execute("ANALYZE data.price_book_entries, data.price_books")
+    finally:
+        await owner.close()
+    asked.clear()
+    lines = [pb.FindPricesRequest.Line(product_id=each.id) for each in products] * 50
+    request = pb.FindPricesRequest(currency="EUR", lines=lines, account_id=customer)
+    answer = await shop.prices.FindPrices(request)
+    assert {each.unit_price.units for each in answer.resolutions} == {7}
+    ((sql, arguments),) = asked
+    database = shop.stack.databases["quotes"]
+    connection = await asyncpg.connect(
+        database.url, server_settings={"search_path": "app, public", "enable_seqscan": "off"}
+    )
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL app.tenant = '{shop.stack.tenant}'")
+            plan = [row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE) {sql}", *arguments)]
+    finally:
+        await connection.close()
+    text = "\n".join(plan)
+    assert "Seq Scan" not in text, text
+    assert "price_book_entries_contract" in text, text
+    assert "price_book_entries_list" in text, text
+    assert "Rows Removed by Filter" not in text, f"the contracts of others are looked at: {text}"
