@@ -20,14 +20,21 @@ def bench(
     scale: Annotated[float, typer.Option(help="How many requests, as a share of the usual number.")] = 1.0,
     processes: Annotated[str, typer.Option(help="one or each: whether the services share a process.")] = "",
     maven: Annotated[Path | None, typer.Option(help="The Maven CRM folder, to import it too.")] = None,
+    holds: Annotated[bool, typer.Option("--holds", help="Only holds of stock on one hot product.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Measure speed: requests/s, latency, CPU of all processes per request, beside the floor."""
     import uvloop
 
     progress = Console(stderr=True)
+
+    def say(row: dict[str, Any]) -> None:
+        progress.print(row["name"], style="dim")
+
     rows = uvloop.run(
-        _measure(scale, processes or None, maven, lambda row: progress.print(row["name"], style="dim"))
+        _measure_holds(scale, processes or None, say)
+        if holds
+        else _measure(scale, processes or None, maven, say)
     )
     if as_json:
         console.print_json(json.dumps(rows))
@@ -69,6 +76,18 @@ async def _measure(
         if maven is not None:
             note(_figure("import of the Maven folder", await importing.maven(running, maven), "s", 20))
     return rows
+
+
+async def _measure_holds(
+    scale: float, processes: str | None, say: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    from benchmarks.holds import hot_product
+    from benchmarks.system import system
+
+    async with system(processes) as running:
+        row = _row(await hot_product(running, max(20, int(1000 * scale))))
+    say(row)
+    return [row]
 
 
 def _figure(name: str, value: float, unit: str, most: float) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""Holds on one hot product: how many a second, through gateway and service, each for a quote of its own.
+
+Every hold waits for the one before it on the same stock item; what is measured is how short that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.load import closed_loop
+from benchmarks.operations import Result, settled
+from benchmarks.system import System
+
+TARGET = 300
+"""Holds a second."""
+_AT_ONCE = 16
+
+
+async def hot_product(system: System, count: int) -> Result:
+    """`count` quotes hold one unit each of the same product in the same warehouse."""
+    quotes = await _quotes(system, count)
+    before = system.tree.cpu_seconds()
+
+    async def hold(number: int) -> Any:
+        return await system.client.ask("POST", f"/v1/quotes/{quotes[number]}:holdStock", {})
+
+    load = await closed_loop(hold, count, _AT_ONCE)
+    cpu = (system.tree.cpu_seconds() - before) * 1000 / count
+    await settled(system)
+    return Result("hold stock, one hot product", load, cpu, None, f"≥ {TARGET}/s", load.per_second >= TARGET)
+
+
+async def _quotes(system: System, count: int) -> list[str]:
+    """As many quotes as there are units, each for one of them."""
+    ask = system.client.ask
+    price = {"currencyCode": "EUR", "units": "10"}
+    product = await ask("POST", "/v1/products", {"code": "HOT", "name": "Hot", "listPrice": price})
+    await ask("POST", "/v1/warehouses", {"code": "W", "name": "Warehouse"})
+    level = {"warehouse": "W", "product": "HOT", "version": "1", "onHand": str(count)}
+    await ask("POST", "/v1/stockLevels:batchUpsert", {"rows": [level]})
+    deal = await ask("POST", "/v1/opportunities", {"name": "Rush", "amount": price})
+    body = {"opportunityId": deal["id"], "lines": [{"productId": product["id"], "quantity": "1"}]}
+    quotes = []
+
+    async def make(_: int) -> None:
+        quotes.append((await ask("POST", "/v1/quotes", body))["id"])
+
+    await closed_loop(make, count)
+    await settled(system)
+    return quotes
