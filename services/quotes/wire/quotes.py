@@ -32,7 +32,10 @@ def quote_to_proto(quote: Quote) -> pb.Quote:
     result.opportunity_id = str(quote.opportunity_id)
     result.owner_id = str(quote.owner_id)
     result.price_book_id = str(quote.price_book_id)
-    for name in ("account_id", "contact_id", "order_id", "revised_from_id", "revised_by_id"):
+    for name in (
+        *("account_id", "contact_id", "order_id", "revised_from_id", "revised_by_id"),
+        "cloned_from_id",
+    ):
         if (id := getattr(quote, name)) is not None:
             setattr(result, name, str(id))
     if quote.valid_until is not None:
