@@ -169,6 +169,30 @@ def parked(
         console.print(render_parked(found, retried=retry))
 
 
+@events.command()
+def sender(
+    name: Annotated[str, typer.Argument(help="As SFA_SENDERS names it.")], as_json: Json = False
+) -> None:
+    """Print what a system outside, such as an ERP, signs in to the broker with, and what it may publish."""
+    with _troubles():
+        installation = _installation()
+        known = installation.settings.senders
+        if name not in known:
+            raise typer.BadParameter(
+                f"{name} is none of {', '.join(known) or 'SFA_SENDERS, which is empty'}."
+            )
+        url, user, password = installation.nats_credentials(name)
+        subjects = [f"erp.{known[name].tenant}.{each}" for each in known[name].types]
+        inbox = f"_INBOX_{user}"
+        found = {"url": url, "user": user, "password": password, "inbox_prefix": inbox, "publish": subjects}
+    if as_json:
+        _print_json(found)
+    else:
+        for label, value in found.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            console.print(f"{label}: {text}", highlight=False, markup=False)
+
+
 def _installation(**changes: Any) -> Installation:
     from deploy.installation import Installation
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from chassis.settings import ServiceSettings
-from deploy.engines.nats import Nats, reader_user, service_user
+from deploy.engines.nats import Nats, reader_user, sender_user, service_user
 from deploy.engines.postgres import Postgres
 from deploy.provisioning import database_of, owner_role, service_role
 from deploy.secrets import Secrets
@@ -84,7 +84,7 @@ class Installation:
         for name in SERVICES:
             self.service_settings(name)
             self.owner_password(name)
-        for name in READERS:
+        for name in (*READERS, *self.settings.senders):
             self.nats_credentials(name)
         assert self.bootstrap_secret
         assert self.demo_password
@@ -138,6 +138,11 @@ class Installation:
                     for name, part in SERVICES.items()
                 ),
                 *(reader_user(name, self.secrets.password(f"nats/{name}")) for name in READERS),
+                *(
+                    sender_user(name, self.secrets.password(f"nats/{name}"), str(each.tenant), each.types)
+                    for name, each in settings.senders.items()
+                    if name not in (*SERVICES, *READERS)
+                ),
             ],
             port=settings.broker_port,
         )

@@ -12,9 +12,10 @@ import tempfile
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+from uuid import UUID
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -27,6 +28,15 @@ class Processes(StrEnum):
 
     ONE = "one"
     EACH = "each"
+
+
+class Sender(BaseModel):
+    """A system outside, such as a tenant's ERP, that sends in events of its own types."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: UUID
+    types: tuple[Annotated[str, Field(pattern=r"^sfa\.erp\.v1\.(\*|[A-Za-z]+)$")], ...] = ("sfa.erp.v1.*",)
 
 
 class Settings(BaseSettings):
@@ -59,6 +69,10 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     min_free_megabytes: int = Field(64, ge=0)
     """With less room on the disk than this it does not start."""
+    senders: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]{2,40}$")], Sender] = Field(
+        default_factory=dict
+    )
+    """Which systems outside may send events in, by the name that they sign in to the broker with."""
     demo: bool = True
     """Whether an empty database gets the demo company."""
 
