@@ -6,7 +6,7 @@ Pricing reads and reserves nothing. It may ask services outside, so it comes bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -64,6 +64,7 @@ class QuotePricing:
         price book, discounts); `standing` are those that it has.
 
         Raises:
+            UnitUnknown, QuantityNotInSteps: a product is not sold so.
             ProductNotFound and others as `domain.lines.price`; those of the tax calculator.
         """
         gifts = {line.id for line in standing if line.is_gift}
@@ -71,10 +72,11 @@ class QuotePricing:
         standing = [line for line in standing if not line.is_gift]
         ids = {draft.product_id for draft in drafts if draft.product_id is not None}
         products = await ProductStore(call).get_many(list(ids))
+        drafts = [_in_steps(index, draft, products) for index, draft in enumerate(drafts)]
         context = await self._context(call, quote, day)
         found = await self._list_prices(call, drafts, products, context)
         prices = [None if each is None else each.unit_price for each in found]
-        lines = price(drafts, quote.currency, products, {}, standing, prices)
+        lines = price(drafts, quote.currency, products, {}, standing, prices, day)
         settings = await TaxSettingsStore(call).current()
         offers = await self.promotions.offers(call, quote, day)
         rates: dict[UUID, Decimal] = {}
@@ -111,16 +113,11 @@ class QuotePricing:
     async def _list_prices(
         self, call: Call, drafts: Sequence[LineDraft], products: Mapping[UUID, Product], context: PriceContext
     ) -> list[Resolution | None]:
-        """Which list price wins for each line, and why; None for what is in no catalogue.
-
-        Raises:
-            UnitUnknown: a product is not sold in its line's unit.
-        """
+        """Which list price wins for each line, and why; None for what is in no catalogue."""
         asked: dict[int, PriceLine] = {}
         for index, draft in enumerate(drafts):
             product = products.get(draft.product_id) if draft.product_id is not None else None
             if product is not None:
-                product.unit(draft.unit, f"quote.lines[{index}].unit")
                 asked[index] = PriceLine(product, draft.quantity, draft.unit)
         if not asked:
             return [None] * len(drafts)
@@ -156,6 +153,16 @@ class QuotePricing:
             rounding=settings.rounding,
         )
         return await self.taxes[settings.calculator].calculate(call, question)
+
+
+def _in_steps(index: int, draft: LineDraft, products: Mapping[UUID, Product]) -> LineDraft:
+    """The line with the quantity that its unit is sold in: by its rule up, down, or refused."""
+    product = products.get(draft.product_id) if draft.product_id is not None else None
+    if product is None:
+        return draft
+    unit = product.unit(draft.unit, f"quote.lines[{index}].unit")
+    quantity = unit.rounded(draft.quantity, f"quote.lines[{index}].quantity")
+    return draft if quantity == draft.quantity else replace(draft, quantity=quantity)
 
 
 def _where_from(found: Resolution | None) -> str:

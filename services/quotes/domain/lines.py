@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import Enum
 from uuid import UUID
@@ -59,10 +60,10 @@ class ProductNotFound(NotFound):
 
 
 class ProductNotActive(FailedPrecondition):
-    """A new line names a product that is no longer sold."""
+    """A new line names a product that is not sold: not yet, not any more, or by its variants only."""
 
     def __init__(self, index: int, product: Product) -> None:
-        super().__init__(f"{product.name} is not sold any more.", field=f"quote.lines[{index}].product_id")
+        super().__init__(f"{product.name} is not sold.", field=f"quote.lines[{index}].product_id")
 
 
 class PriceNotFound(FailedPrecondition):
@@ -214,10 +215,12 @@ def price(
     list_prices: Mapping[UUID, Money],
     standing: Sequence[QuoteLine] = (),
     by_line: Sequence[Money | None] | None = None,
+    day: date | None = None,
 ) -> tuple[QuoteLine, ...]:
     """The lines of a quote as asked for, with what was left out filled in.
 
-    `list_prices` are the products' list prices, or `by_line` those of each draft.
+    `list_prices` are the products' list prices, or `by_line` those of each draft; on the `day`, where
+    one is given, new products must be sold.
 
     `standing` are the lines that it has: one that keeps its product keeps its id, and may keep a
     product that is no longer sold. A price that is asked for and is the list price, or the one that the
@@ -249,7 +252,8 @@ def price(
         product = products.get(draft.product_id)
         if product is None:
             raise ProductNotFound(index)
-        if former is None and not product.can_be_quoted:
+        is_sold = product.can_be_quoted if day is None else product.can_be_quoted_on(day)
+        if former is None and not is_sold:
             raise ProductNotActive(index, product)
         list_price = by_line[index] if by_line is not None else list_prices.get(draft.product_id)
         lines.append(_of_product(index, draft, identity, former, currency, product, list_price))
