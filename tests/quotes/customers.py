@@ -25,7 +25,7 @@ from gateway.settings import GatewaySettings
 from services.quotes import service as quotes
 from services.quotes.documents import wiring
 from services.quotes.documents.settings import DocumentSettings
-from tests.quotes.service import Shop, line
+from tests.quotes.service import Shop, euros
 from tests.stack import Stack
 
 if TYPE_CHECKING:
@@ -66,8 +66,11 @@ class Office(Shop):
     async def offer(self, **fields: Any) -> quotes_pb2.Quote:
         """A quote of two lines that the customer has."""
         deal = await self.deal()
-        product = await self.product(f"C-{deal.id}")
-        return await self.sent(deal.id, line(product, "3"), line(product, "2"), **fields)
+        lines = [
+            quotes_pb2.QuoteLine(description=f"Panel {each}", quantity=each, unit_price=euros(10))
+            for each in ("3", "2")
+        ]
+        return await self.sent(deal.id, *lines, **fields)
 
     async def document(self, quote: quotes_pb2.Quote, **fields: Any) -> HttpBody:
         """The PDF of a quote."""
@@ -96,7 +99,7 @@ class Office(Shop):
         )
         return list(answer.acceptance_evidence)
 
-    async def state(self, quote: quotes_pb2.Quote) -> quotes_pb2.Quote.State:
+    async def state(self, quote: quotes_pb2.Quote) -> int:
         """Where a quote stands now."""
         found = await self.quotes.GetQuote(quotes_pb2.GetQuoteRequest(id=quote.id))
         return found.state

@@ -82,12 +82,13 @@ class AcceptancePageServicer:
 
     async def SeeAcceptancePage(self, request: pb.SeeAcceptancePageRequest, call: Call) -> HttpBody:
         opened = await self._open(request.token, call)
-        if opened is not None and _state(opened, call) == "open" and opened.link.viewed_at is None:
+        if opened is not None and _state(opened, call) == "open":
             quotes, links = QuoteStore(call), AcceptanceLinkStore(call)
             quote, link = await quotes.get(opened.quote.id), await links.get(opened.link.id)
-            await EvidenceStore(call).add(_evidence(opened, EvidenceKind.VIEWED, request.client, call))
-            await links.save(link, link.view(call.now))
-            await quotes.save(quote, quote.view(call.now))
+            if link.viewed_at is None and quote.state in WITH_CUSTOMER:
+                await EvidenceStore(call).add(_evidence(opened, EvidenceKind.VIEWED, request.client, call))
+                await links.save(link, link.view(call.now))
+                await quotes.save(quote, quote.view(call.now))
         return answer("image/gif", _PIXEL, HttpAnswer(no_store=True))
 
     async def SubmitAcceptancePage(self, request: pb.SubmitAcceptancePageRequest, call: Call) -> HttpBody:
