@@ -113,7 +113,7 @@ def manuals(draw: st.DrawFn, exponent: int) -> ManualDiscount:
 
 
 @st.composite
-def settings(draw: st.DrawFn, **fixed: Any) -> Settings:
+def settings(draw: st.DrawFn, /, **fixed: Any) -> Settings:
     """Any rule for rounding and combining."""
     drawn = {
         "combine": draw(st.sampled_from(Combine)),
