@@ -55,7 +55,7 @@ class CartPricing:
         for index, line in enumerate(cart.lines):
             if line.product_id not in products:
                 raise EntityNotFound("product", line.product_id, f"cart.lines[{index}].product_id")
-        found = await self._found(call, cart, products)
+        found = await self._found(call, cart, offers, products)
         offers = offers.with_gifts_worth(
             await self._worth(call, cart, offers, products),
             {id: product.name for id, product in products.items()},
@@ -73,11 +73,15 @@ class CartPricing:
             products |= await ProductStore(call).get_many(list(mentioned))
         return PricedCart(result, offers, products)
 
-    async def _found(self, call: Call, cart: Cart, products: Mapping[UUID, Product]) -> Found:
+    async def _found(self, call: Call, cart: Cart, offers: Offers, products: Mapping[UUID, Product]) -> Found:
         lines = [PriceLine(products[line.product_id], line.quantity) for line in cart.lines]
         resolutions = await PriceStore(call).resolve(lines, _context(cart)) if lines else []
-        costs = await CostStore(call).on({line.product_id for line in cart.lines}, cart.currency, cart.day)
-        lineages = await FamilyStore(call).lineages()
+        costs: Mapping[UUID, Money] = {}
+        if offers.settings.needs_costs or "costs.read" in call.caller.permissions:
+            costs = await CostStore(call).on(
+                {line.product_id for line in cart.lines}, cart.currency, cart.day
+            )
+        lineages = await FamilyStore(call).lineages() if offers.names_families else {}
         return Found(
             products=products,
             prices=[each.unit_price for each in resolutions],

@@ -39,6 +39,8 @@ class Offers:
     coupons: tuple[GivenCoupon, ...]
     is_first_order: bool
     by_code: Mapping[str, Promotion]
+    names_families: bool = True
+    """Whether any of them is for a family of products: else nobody has to look families up."""
 
     @property
     def coupon_codes(self) -> frozenset[str]:
@@ -100,6 +102,7 @@ class _Kept:
         self.promotions = {each.id: each for each in promotions}
         self.by_code = {each.code: each for each in self.promotions.values()}
         self.priced = {id: each.priced() for id, each in self.promotions.items()}
+        self.names_families = any(map(_names_families, self.priced.values()))
         self.limited = [
             id
             for id, each in self.promotions.items()
@@ -148,7 +151,9 @@ def _offers(
         _limited(kept.promotions[id], known, account_id, opened.get(id, "")) if id in special else priced
         for id, priced in kept.priced.items()
     ]
-    return Offers(kept.settings, tuple(promotions), coupons, not known.has_ordered, kept.by_code)
+    return Offers(
+        kept.settings, tuple(promotions), coupons, not known.has_ordered, kept.by_code, kept.names_families
+    )
 
 
 def _limited(
@@ -189,3 +194,17 @@ def _valued(
             description=gift.description or names.get(product, ""),
         ),
     )
+
+
+def _names_families(promotion: model.Promotion) -> bool:
+    matchings = [each.matching for each in promotion.conditions.requirements]
+    match promotion.benefit:
+        case model.BuyGet(buy=buy, get=get):
+            matchings += [buy, get]
+        case model.BundlePrice(components=components):
+            matchings += [each.matching for each in components]
+        case model.Tiered(matching=matching, tiers=tiers):
+            matchings += [matching, *(tier.benefit.target for tier in tiers)]
+        case model.PercentOff() | model.AmountOff() | model.FixedPrice() | model.Graduated() as benefit:
+            matchings.append(benefit.target)
+    return any(each.families or each.excluded_families for each in matchings)

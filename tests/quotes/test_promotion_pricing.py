@@ -50,7 +50,7 @@ def reasons(answer: pricing.Pricing, code: str) -> list[str]:
 
 
 def cents(amount: Money) -> int:
-    return amount.units * 100 + amount.nanos // 10_000_000
+    return int(amount.units * 100 + amount.nanos // 10_000_000)
 
 
 async def test_a_cart_is_priced_with_the_best_combination_and_every_step_is_said(

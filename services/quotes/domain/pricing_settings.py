@@ -55,6 +55,12 @@ class PricingSettings(Entity):
             raise WithoutBudget
         return PricingSettingsUpdated()
 
+    @property
+    def needs_costs(self) -> bool:
+        """Whether what products cost the seller has a part in the choice."""
+        floors = (self.line_margin_floor, self.document_margin_floor)
+        return self.policy is model.Policy.HIGHEST_MARGIN or any(floor is not None for floor in floors)
+
     def priced(
         self, budget_ms: int = 0, tax_rounding: model.TaxRounding = STANDARD.tax_rounding
     ) -> model.Settings:

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from chassis.entity import Entity, Event
-from chassis.errors import FailedPrecondition, ResourceExhausted
+from chassis.errors import FailedPrecondition
 from chassis.money import Money
 
 IN_ALL: Final = UUID(int=0)
@@ -45,7 +45,7 @@ class RedemptionReleased(Event):
     """A quote with a promotion came to nothing: the promotion has it back."""
 
 
-class RedemptionLimitReached(ResourceExhausted):
+class RedemptionLimitReached(FailedPrecondition):
     """A promotion has been redeemed as often, or for as much, as it may be."""
 
     def __init__(self, applied: AppliedPromotion, scope: str) -> None:
