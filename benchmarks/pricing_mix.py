@@ -6,7 +6,7 @@ of 5 % on every line, quantities 1 to 10 (60 %), 11 to 50 (30 %) and 51 to 200 (
 of net prices, tax rounded once per rate, freight on every quote. Of the promotions 72 % are for single
 products, 20 % for families, 8 % for the whole quote; a quarter are for some customers only, a tenth need a
 coupon, a quarter exclude others of their group, one in fifty excludes all others, 6 % go with named ones
-only, and 15 % compound on the rest in a second phase. Those that reach far are marked truncatable, as
+only, and 15 % of those for products compound on the rest in a second phase. Those that reach far are marked truncatable, as
 sellers with floors do.
 """
 
@@ -207,7 +207,7 @@ def _promotion(draw: random.Random, number: int, quoted: list[int]) -> Promotion
         code=f"P{number:04}",
         benefit=made,
         priority=draw.randrange(5),
-        phase=1 if not wide and draw.random() < 0.15 else 0,
+        phase=1 if not truncatable and draw.random() < 0.15 else 0,
         conditions=Conditions(**conditions),  # type: ignore[arg-type]  # each by its own name
         stacking=stacking,
         stacking_group=group,

@@ -314,11 +314,101 @@ class Allocation:
                 best = settled
             if best.cost <= least:
                 break
+        if not is_complete and best.cost > least:
+            joint = self._joint_reach(lines, allowed, offers, without.cost, best)
+            if joint is not None:
+                return joint
         exact = is_complete and not any(alone.loose for alone in singles)
         overlap = any(offer.uses_up is UsesUp.NOTHING for offer in offers)
         if exact and not overlap:
             return best
         return Allocated(best.cost, max(best.loose, best.cost - least), best.parts)
+
+    def _joint_reach(
+        self, lines: Sequence[int], allowed: int, offers: Sequence[Offer], plain: int, known: Allocated
+    ) -> Allocated | None:
+        """Several offers of limited reach, by dynamic programming over lines; None: there are others among them."""
+        kinds = (Kind.UNIT_PERCENT, Kind.UNIT_AMOUNT, Kind.UNIT_PRICE)
+        problem = self._problem
+        if len(offers) > 3 or any(
+            offer.kind not in kinds or is_fixed(problem, offer) or offer.uses_up is UsesUp.NOTHING
+            for offer in offers
+        ):
+            return None
+        most = [reach_units(problem, offer) for offer in offers]
+        tables: list[dict[tuple[int, ...], int]] = []
+        for line in lines:
+            table = self._line_table(line, allowed, offers, most)
+            if table is None:
+                return None
+            tables.append(table)
+        # what a unit of each offer saves at most on the lines from here on
+        best_of = [[0] * len(offers) for _ in range(len(lines) + 1)]
+        for place in range(len(lines) - 1, -1, -1):
+            for which in range(len(offers)):
+                saved = [-cost // sum(units) for units, cost in tables[place].items() if units[which] == sum(units) > 0]
+                best_of[place][which] = max([best_of[place + 1][which], *(one + 1 for one in saved)])
+        target = known.cost - plain
+        states: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {(0,) * len(offers): (0, ())}
+        for place, table in enumerate(tables):
+            further: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
+            hope = best_of[place + 1]
+            for taken, (cost, how) in states.items():
+                for units, more in table.items():
+                    now = tuple(map(sum, zip(taken, units, strict=True)))
+                    if any(one > limit for one, limit in zip(now, most, strict=True)):
+                        continue
+                    total = cost + more
+                    left = sum(
+                        (limit - one) * each for one, limit, each in zip(now, most, hope, strict=True)
+                    )
+                    if total - left - self._minor * len(lines) > target:
+                        continue
+                    reached = further.get(now)
+                    if reached is None or total < reached[0]:
+                        further[now] = (total, (*how, units))
+            states = further
+            if len(states) > 4 * _MOST_WAYS:
+                return None
+        ends = [
+            (cost, how)
+            for taken, (cost, how) in states.items()
+            if all(not one % _step(offer) for one, offer in zip(taken, offers, strict=True))
+        ]
+        if not ends:
+            return known
+        _, how = min(ends)
+        ways: list[Way] = [({}, {}) for _ in offers]
+        for line, units in zip(lines, how, strict=True):
+            for which, number in enumerate(units):
+                if number:
+                    ways[which][0][line] = number
+        settled = self._settle(lines, allowed, list(zip(offers, ways, strict=True)))
+        return known if settled is None or settled.cost >= known.cost else settled
+
+    def _line_table(
+        self, line: int, allowed: int, offers: Sequence[Offer], most: Sequence[int]
+    ) -> dict[tuple[int, ...], int] | None:
+        """What a line costs more with so many units for each offer."""
+        whole = self._problem.quoted.whole[line]
+        base = self.line(line, allowed)
+        if base is None:
+            return None
+        limits = [
+            min(limit, line_limit(self._problem, offer, line)) if line in offer.targets else 0
+            for offer, limit in zip(offers, most, strict=True)
+        ]
+        table: dict[tuple[int, ...], int] = {}
+        for units in product(*(range(limit + 1) for limit in limits)):
+            if sum(units) > whole:
+                continue
+            placed = tuple((offer.index, number, 0) for offer, number in zip(offers, units, strict=True) if number)
+            found = self.line(line, allowed, tuple(sorted(placed)))
+            if found is not None:
+                table[units] = found[0] - base[0]
+            if len(table) > 2 * _MOST_WAYS:
+                return None
+        return table
 
     def _every(
         self, offers: Sequence[Offer], spaces: Sequence[list[Way]]
@@ -454,6 +544,10 @@ class Allocation:
             if not wanted and free_units_are_right(self._problem, offer, rewarded, bought):
                 return rewarded, bought if offer.uses_up is UsesUp.ALL else {}
         return None
+
+
+def _step(offer: Offer) -> int:
+    return int(offer.benefit.reach.step)  # type: ignore[union-attr]  # placed: it has a reach
 
 
 def _fits(way: Way, left: dict[int, int]) -> bool:

@@ -179,6 +179,11 @@ class Model:
         if document.settings.round_at is RoundAt.PROMOTION:
             more += 2 * self.minor
         compound = document.settings.combine is Combine.COMPOUND
+        shares = self.lines.offers[offer.index].line_amounts
+        if offer.kind is not Kind.LINE_AMOUNT and shares and (offer.phase > 0 or compound):
+            # where another share meets a floor, less or more of it may be cut
+            tight = [line for line in shares if not self._is_roomy(line)]
+            more += sum(shares[line] * self._weights[line] for line in tight) // self.problem.tick + self.minor
         if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
             between = max(self._weights, default=0) - min(self._weights, default=0)
             more += offer.amount * between // self.problem.tick + (1 + len(offer.targets)) * self.minor
@@ -275,6 +280,21 @@ class Model:
         if facts.percent[0] or facts.amount:
             return False
         return facts.entry - off >= (facts.least + 1) * self.problem.tick
+
+    def _is_roomy(self, line: int) -> bool:
+        """Whether all offers together leave the line well above its floor."""
+        facts = self.problem.lines[line]
+        off = 0
+        for stated in self.problem.offers:
+            if line in stated.targets:
+                reach = getattr(stated.benefit, "reach", None)
+                if is_placed(stated) and reach is None:
+                    return False
+                most = self._line_ticks(stated, line)
+                if reach is not None and reach.max_units is not None and stated.gains is not None:
+                    most = min(most, stated.gains[line] * reach.max_units)
+                off += self.lines.offers[stated.index].line_amounts.get(line, most)
+        return facts.entry - off >= (facts.least + 1) * self.problem.tick and not facts.percent[0]
 
     def _cost_of(self, place: int) -> Cost:
         def cost(chosen: int) -> tuple[int, int] | None:

@@ -319,7 +319,8 @@ class Search:
         if not among & (among - 1):
             offer = among.bit_length() - 1
             gain = self._gain(offer, chosen)
-            most = max(0, gain or 0, self._most(offer, chosen) or 0)
+            hidden = sum(cell.loose(chosen | among) for cell in self._cells[offer])
+            most = 0 if gain is None else max(0, gain + hidden)
             return Found(gain, among, most) if gain is not None and gain > 0 else Found(0, 0, most)
         self.nodes += 1
         bound = self._bound(most)
