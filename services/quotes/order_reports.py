@@ -15,6 +15,7 @@ from chassis.call import Call
 from chassis.convert import date_of, datetime_of, money_of
 from chassis.errors import InvalidArgument, NotFound, Refusal
 from services.quotes import holds
+from services.quotes.domain.fulfilment import Said
 from services.quotes.domain.orders import Order, OrderRejected
 from services.quotes.reports import Effect, Outcome, Report
 from services.quotes.store.orders import (
@@ -185,7 +186,7 @@ async def _add_up(call: Call, store: OrderStore, numbers: set[str]) -> None:
     found = await store.by_number(numbers)
     everything = await said_of(call, found)
     for number, order in sorted(found.items()):
-        event = order.take(everything[number]) if number in everything else None
+        event = order.take(everything.get(number, Said()))
         if event is None:
             continue
         store.stage(order, event)
