@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from sfa.api.v1.resource_pb2 import ExternalId, RowResult
+from sfa.quotes.v1 import products_pb2, products_pb2_grpc
 from sfa.quotes.v1 import promotions_pb2 as pb
 
 from chassis.ids import new_id
@@ -25,6 +26,7 @@ async def promotions(stack: Stack) -> Promotions:
     return Promotions(stack)
 
 
+GIVEN = str(new_id())
 EVERY_KIND = {
     "percent": percent_off("12.5", target=pb.Matching(families=["GTX"]), reach=pb.Reach(max_units=3)),
     "document": percent_off("5", per=pb.AmountOff.DOCUMENT),
@@ -68,12 +70,16 @@ EVERY_KIND = {
             ],
         )
     ),
-    "gift": pb.Benefit(gift=pb.Gift(product_id=str(new_id()), quantity="1", unit_value="4")),
+    "gift": pb.Benefit(gift=pb.Gift(product_id=GIVEN, quantity="1", unit_value="4")),
     "shipping": pb.Benefit(free_shipping=pb.FreeShipping(percent="100")),
 }
 
 
 async def test_every_kind_of_benefit_is_kept_as_it_was_said(promotions: Promotions) -> None:
+    catalogue = products_pb2_grpc.ProductServiceStub(promotions.stack.channel("quotes"))
+    await catalogue.CreateProduct(
+        products_pb2.CreateProductRequest(product=products_pb2.Product(id=GIVEN, code="G", name="Gift"))
+    )
     for kind, benefit in EVERY_KIND.items():
         made = await promotions.draft(kind, benefit=benefit, currency="EUR")
         said = {field.name for field, _ in benefit.ListFields()}
@@ -173,6 +179,30 @@ SENSELESS: list[tuple[dict[str, object], str]] = [
         "promotion.benefit.bundle_price.components",
     ),
     ({"benefit": pb.Benefit(gift=pb.Gift())}, "promotion.benefit.gift.product_id"),
+    ({"benefit": pb.Benefit(gift=pb.Gift(product_id=str(new_id())))}, "promotion.benefit.gift.product_id"),
+    (
+        {"benefit": percent_off(target=pb.Matching(product_ids=[str(new_id())]))},
+        "promotion.benefit.percent_off.target.product_ids",
+    ),
+    (
+        {
+            "conditions": pb.Conditions(
+                requirements=[
+                    pb.Conditions.Requirement(
+                        min_quantity="1", matching=pb.Matching(product_ids=[str(new_id())])
+                    )
+                ]
+            )
+        },
+        "promotion.conditions.requirements[0].matching.product_ids",
+    ),
+    (
+        {
+            "stacking": pb.Stacking(uses_up=pb.Stacking.NOTHING),
+            "benefit": percent_off(reach=pb.Reach(max_units=1)),
+        },
+        "promotion.stacking.uses_up",
+    ),
     (
         {"conditions": pb.Conditions(requirements=[pb.Conditions.Requirement()])},
         "promotion.conditions.requirements[0]",
@@ -283,6 +313,9 @@ async def test_an_import_twice_changes_nothing_and_leaves_states_alone(promotion
         pb.Promotion(code="P-1", name="One", benefit=percent_off("15")),
         pb.Promotion(code="P-2", name="Two", benefit=percent_off("5")),
         pb.Promotion(code="P-3", name="Three"),
+        pb.Promotion(
+            code="P-4", name="Four", benefit=percent_off(target=pb.Matching(product_ids=[str(new_id())]))
+        ),
     ]
     request = pb.BatchUpsertPromotionsRequest(
         rows=[pb.BatchUpsertPromotionsRequest.Row(promotion=row) for row in rows]
@@ -292,6 +325,7 @@ async def test_an_import_twice_changes_nothing_and_leaves_states_alone(promotion
         (RowResult.UPDATED, ""),
         (RowResult.CREATED, ""),
         (RowResult.REJECTED, "promotion.benefit"),
+        (RowResult.REJECTED, "promotion.benefit.percent_off.target.product_ids"),
     ]
     again = await promotions.rpc.BatchUpsertPromotions(request)
     assert [result.outcome for result in again.results][:2] == [RowResult.UNCHANGED] * 2

@@ -15,6 +15,7 @@ from services.quotes.pricing.model import (
     FreeShipping,
     Gift,
     Graduated,
+    Matching,
     Per,
     PercentOff,
     Reach,
@@ -36,6 +37,42 @@ def faults_of(benefit: Benefit, conditions: Conditions) -> dict[str, str]:
     for index, requirement in enumerate(conditions.requirements):
         faults |= dict(_requirement(f"conditions.requirements[{index}]", requirement))
     return faults
+
+
+def products_of(benefit: Benefit | None, conditions: Conditions) -> dict[str, str]:
+    """The products that it is about, by their ids, each with the field that names it first."""
+    named: dict[str, str] = {}
+    for where, matching in _matchings(benefit, conditions):
+        for product in sorted(matching.products):
+            named.setdefault(product, f"{where}.product_ids")
+    if isinstance(benefit, Gift) and benefit.product:
+        named.setdefault(benefit.product, "benefit.gift.product_id")
+    return named
+
+
+def _matchings(benefit: Benefit | None, conditions: Conditions) -> Iterator[tuple[str, Matching]]:
+    match benefit:
+        case PercentOff(target=target):
+            yield "benefit.percent_off.target", target
+        case AmountOff(target=target):
+            yield "benefit.amount_off.target", target
+        case FixedPrice(target=target):
+            yield "benefit.fixed_price.target", target
+        case Graduated(target=target):
+            yield "benefit.graduated.target", target
+        case Tiered(matching=matching, tiers=tiers):
+            yield "benefit.tiered.matching", matching
+            for index, tier in enumerate(tiers):
+                for where, target in _matchings(tier.benefit, Conditions()):
+                    yield where.replace("benefit", f"benefit.tiered.tiers[{index}]"), target
+        case BuyGet(buy=buy, get=get):
+            yield "benefit.buy_get.buy", buy
+            yield "benefit.buy_get.get", get
+        case BundlePrice(components=components):
+            for index, component in enumerate(components):
+                yield f"benefit.bundle_price.components[{index}].matching", component.matching
+    for index, requirement in enumerate(conditions.requirements):
+        yield f"conditions.requirements[{index}].matching", requirement.matching
 
 
 def _benefit(benefit: Benefit) -> Iterator[_Fault]:

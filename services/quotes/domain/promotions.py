@@ -3,7 +3,7 @@ of pricing (`services/quotes/pricing/model.py`); this is its life, its limits, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from chassis.entity import Entity, Event
 from chassis.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument
-from services.quotes.domain.promotion_rules import faults_of
+from services.quotes.domain.promotion_rules import faults_of, products_of
 from services.quotes.domain.redemptions import UNBOUNDED, Bound
 from services.quotes.pricing import model
 from services.quotes.pricing.validation import check
@@ -240,6 +240,18 @@ class Promotion(Entity):
             raise PromotionStateWrong(self, "ended")
         self.state, self.ended_at = PromotionState.ENDED, at
         return PromotionEnded()
+
+    @property
+    def products(self) -> frozenset[UUID]:
+        """The products that it is about."""
+        return frozenset(UUID(id) for id in products_of(self.benefit, self.conditions))
+
+    def must_be_about(self, known: Collection[UUID]) -> None:
+        """Raises PromotionInvalid where it is about a product that is not among those `known`."""
+        named = products_of(self.benefit, self.conditions)
+        faults = {field: f"There is no product {id}." for id, field in named.items() if UUID(id) not in known}
+        if faults:
+            raise PromotionInvalid(faults)
 
     @property
     def is_live(self) -> bool:

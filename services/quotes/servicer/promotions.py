@@ -18,6 +18,7 @@ from services.quotes.domain.promotions import (
     PromotionDeleted,
     PromotionUndeleted,
 )
+from services.quotes.store.products import ProductStore
 from services.quotes.store.promotions import PromotionStore
 from services.quotes.store.redemptions import RedemptionStore
 from services.quotes.wire import promotions as wire
@@ -31,7 +32,9 @@ class PromotionServicer:
         effective_at = call.effective_at(request.effective_time)
         fields = fields_to_change(request.promotion, None, wire.FIELDS)
         promotion = Promotion(id=uuid_of(request.promotion.id) or new_id(), **fields)
-        await PromotionStore(call).add(promotion, promotion.create(), effective_at)
+        created = promotion.create()
+        await _must_be_about_what_there_is(call, promotion)
+        await PromotionStore(call).add(promotion, created, effective_at)
         return wire.promotion_to_proto(promotion)
 
     async def GetPromotion(self, request: pb.GetPromotionRequest, call: Call) -> pb.Promotion:
@@ -66,7 +69,10 @@ class PromotionServicer:
         fields = fields_to_change(request.promotion, request.update_mask, wire.FIELDS)
         effective_at = call.effective_at(request.effective_time)
         promotion = await store.get(request.id, request.etag)
-        await store.save(promotion, promotion.change(fields), effective_at)
+        updated = promotion.change(fields)
+        if "benefit" in fields or "conditions" in fields:
+            await _must_be_about_what_there_is(call, promotion)
+        await store.save(promotion, updated, effective_at)
         return wire.promotion_to_proto(promotion)
 
     async def DeletePromotion(self, request: pb.DeletePromotionRequest, call: Call) -> pb.Promotion:
@@ -106,6 +112,8 @@ class PromotionServicer:
     ) -> pb.BatchUpsertPromotionsResponse:
         store = PromotionStore(call)
         rows, codes = await _found_by_code(store, request.rows)
+        named = {id for row in request.rows for id in wire.products_of(row.promotion)}
+        products = await ProductStore(call).get_many(list(named))
 
         def put(
             row: batch.Row, promotion: Promotion | None
@@ -119,6 +127,8 @@ class PromotionServicer:
                 event = promotion.create()
             else:
                 event = promotion.change(fields)
+            if "benefit" in fields or "conditions" in fields:
+                promotion.must_be_about(products.keys() | (promotion.products - named))
             if codes.get(promotion.code, promotion.id) != promotion.id:
                 raise PromotionCodeTaken
             yield promotion, event, effective_at
@@ -150,6 +160,11 @@ class PromotionServicer:
             redemptions=[redemptions_wire.redemption_read(each, call.now) for each in page.items],
             next_page_token=page.next_page_token,
         )
+
+
+async def _must_be_about_what_there_is(call: Call, promotion: Promotion) -> None:
+    products = await ProductStore(call).get_many(list(promotion.products))
+    promotion.must_be_about(products.keys())
 
 
 async def _found_by_code(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from sfa.quotes.v1 import promotions_pb2 as pb
 
@@ -140,6 +141,13 @@ FIELDS: Mapping[str, Callable[[pb.Promotion], Any]] = {
     "limits": lambda message: _limits_of(message.limits),
     "funding": lambda message: _funding_of(message.funding),
 }
+
+
+def products_of(message: pb.Promotion) -> frozenset[UUID]:
+    """The products that a promotion as it is asked for is about."""
+    return Promotion(
+        benefit=benefits.benefit_of(message.benefit), conditions=benefits.conditions_of(message.conditions)
+    ).products
 
 
 def version_to_proto(version: Version) -> pb.PromotionVersion:
