@@ -93,7 +93,7 @@ async def catalogue(office: Person) -> dict[str, str]:
         },
     )
     for promotion in promotions:
-        promotion.setdefault("stacking", {"mode": "EXCLUSIVE_IN_GROUP", "group": "bits"})  # type: ignore[arg-type]
+        promotion.setdefault("stacking", {"mode": "EXCLUSIVE_IN_GROUP", "group": "bits"})
         each = await office.post("promotions", name=promotion["code"], currency="EUR", **promotion)
         await office.post(f"promotions/{each['id']}:activate")
         made[str(promotion["code"])] = each["id"]
@@ -205,7 +205,7 @@ async def tell(
 
     # The deal is won, once, for what was accepted, and the forecast knows.
     async def won() -> bool:
-        return (await rep.get(f"opportunities/{deal['id']}"))["state"] == "WON"
+        return bool((await rep.get(f"opportunities/{deal['id']}"))["state"] == "WON")
 
     await eventually(won, "the acceptance wins the deal")
     assert amount((await rep.get(f"opportunities/{deal['id']}"))["amount"]) == "520.00"
