@@ -67,8 +67,13 @@ class Lines:
         ]
         self._known: dict[tuple[int, int, Placed], Best | None] = {}
         self._units: dict[tuple[int, int], int | None] = {}
-        self._plain_rounding = problem.document.settings.round_at is RoundAt.LINE
-        self._compound = problem.document.settings.combine is Combine.COMPOUND
+        self.sums = problem.document.settings.round_at is RoundAt.LINE
+        masks: dict[tuple[int, int], int] = {}
+        compound = problem.document.settings.combine is Combine.COMPOUND
+        for offer in self.offers:
+            stage = (offer.phase, offer.index if compound else 0)
+            masks[stage] = masks.get(stage, 0) | 1 << offer.index
+        self._phases = [masks[stage] for stage in sorted(masks)]
         self.users = sum(
             1 << offer.index
             for offer in problem.offers
@@ -144,18 +149,8 @@ class Lines:
 
     def _stages(self, offers: int) -> list[list[Offer]]:
         """These offers, those together that are computed on the same price."""
-        chosen = sorted([self.offers[index] for index in bits(offers)], key=lambda one: (one.phase, one.index))
-        if self._compound:
-            return [[offer] for offer in chosen]
-        stages: list[list[Offer]] = []
-        phase = -1
-        for offer in chosen:
-            if offer.phase != phase:
-                phase = offer.phase
-                stages.append([offer])
-            else:
-                stages[-1].append(offer)
-        return stages
+        stages = ([self.offers[index] for index in bits(offers & phase)] for phase in self._phases)
+        return [stage for stage in stages if stage]
 
     def unit(self, facts: LineFacts, offers: int) -> int | None:
         """What a whole unit costs with these offers, in ticks, line amounts aside; None: below zero."""
@@ -166,10 +161,14 @@ class Lines:
 
     def _unit(self, facts: LineFacts, offers: int) -> int | None:
         now = facts.unit
-        for stage in self._stages(offers):
+        for phase in self._phases:
+            mask = offers & phase
+            if not mask:
+                continue
             off = 0
             cut = 0
-            for offer in stage:
+            for index in bits(mask):
+                offer = self.offers[index]
                 more = self._off(offer, now)
                 off += more
                 if offer.truncatable:
@@ -191,9 +190,9 @@ class Lines:
 
     def amount(self, facts: LineFacts, parts: Sequence[Part]) -> int | None:
         """Minor units after floors and manual discounts; None: it is not lawful."""
-        if self._plain_rounding and self._is_uniform(parts):
-            return self._uniform(facts, parts[0].offers if parts else 0)
-        if self._plain_rounding and not facts.rest_size:
+        if self.sums and self._is_uniform(parts):
+            return self.uniform(facts, parts[0].offers if parts else 0)
+        if self.sums and not facts.rest_size:
             found = self._summed(facts, parts)
             if found is not None:
                 return found
@@ -218,16 +217,23 @@ class Lines:
         amount = rounded(self.problem, facts, after_manual(self.problem, facts, now))
         return amount if amount >= facts.least else None
 
-    def _uniform(self, facts: LineFacts, offers: int) -> int | None:
+    def uniform(self, facts: LineFacts, offers: int) -> int | None:
+        """What the line comes to when every unit of it carries these offers; None: it is not lawful."""
         problem = self.problem
         if not offers:
             return facts.plain
         now = facts.entry
         whole = facts.whole
         may_cut = 0
-        for stage in self._stages(offers):
+        for phase in self._phases:
+            mask = offers & phase
+            if not mask:
+                continue
             off = cut = 0
-            for offer in stage:
+            while mask:
+                low = mask & -mask
+                mask ^= low
+                offer = self.offers[low.bit_length() - 1]
                 kind = offer.kind
                 if kind is Kind.UNIT_PERCENT or kind is Kind.BUY_GET:
                     more = now * offer.percent[0] // offer.percent[1]

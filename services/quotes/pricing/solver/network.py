@@ -253,7 +253,9 @@ class Model:
             place = len(self._cells)
             self._cells.append((group, offers))
             is_simple = self._is_simple(group, offers, scope)
-            cells.append(Cell(scope, self._cost_of(place), slack * len(group), is_simple))
+            plain = is_simple and self.lines.sums and not scope & self.lines.users
+            cost = self._plain_cost_of(group[0]) if plain else self._cost_of(place)
+            cells.append(Cell(scope, cost, slack * len(group), is_simple))
         return cells
 
     def _is_simple(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> bool:
@@ -295,6 +297,17 @@ class Model:
                     most = min(most, stated.gains[line] * reach.max_units)
                 off += self.lines.offers[stated.index].line_amounts.get(line, most)
         return facts.entry - off >= (facts.least + 1) * self.problem.tick and not facts.percent[0]
+
+    def _plain_cost_of(self, line: int) -> Cost:
+        """The cost of a line whose every unit carries every offer."""
+        facts = self.problem.lines[line]
+        uniform, price = self.lines.uniform, self.price
+
+        def cost(chosen: int) -> tuple[int, int] | None:
+            amount = uniform(facts, chosen)
+            return None if amount is None else (price(line, amount), 0)
+
+        return cost
 
     def _cost_of(self, place: int) -> Cost:
         def cost(chosen: int) -> tuple[int, int] | None:
