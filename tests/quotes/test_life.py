@@ -1,6 +1,7 @@
 """The life of a quote beyond sending and deciding: approval, viewing, clones, choices, discounts and
 instalments; and what differs between two of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -104,7 +105,11 @@ def test_the_first_view_counts_and_a_viewed_quote_is_decided_on() -> None:
     order_by_accepting(quote, "O-000001", NOW)
     with pytest.raises(QuoteNotSent):
         quote.view(NOW)
-    for decide in (lambda quote: quote.reject(NOW, ""), lambda quote: quote.expire(NOW.replace(year=2027))):
+    decisions: list[Callable[[Quote], object]] = [
+        lambda each: each.reject(NOW, ""),
+        lambda each: each.expire(NOW.replace(year=2027)),
+    ]
+    for decide in decisions:
         viewed = sent()
         viewed.view(NOW)
         decide(viewed)

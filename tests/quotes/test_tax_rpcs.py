@@ -41,12 +41,15 @@ def taxes(running: Stack) -> Any:
 
 async def rate(taxes: Any, percent: str, **fields: Any) -> taxes_pb2.TaxRate:
     asked = taxes_pb2.TaxRate(percent=percent, **{"region": "DE", **fields})
-    return await taxes.CreateTaxRate(taxes_pb2.CreateTaxRateRequest(tax_rate=asked))
+    made: taxes_pb2.TaxRate = await taxes.CreateTaxRate(taxes_pb2.CreateTaxRateRequest(tax_rate=asked))
+    return made
 
 
 async def settle(taxes: Any, **fields: Any) -> taxes_pb2.TaxSettings:
     settings = taxes_pb2.TaxSettings(**{"default_region": "DE", **fields})
-    return await taxes.UpdateTaxSettings(taxes_pb2.UpdateTaxSettingsRequest(tax_settings=settings))
+    request = taxes_pb2.UpdateTaxSettingsRequest(tax_settings=settings)
+    changed: taxes_pb2.TaxSettings = await taxes.UpdateTaxSettings(request)
+    return changed
 
 
 async def test_a_quote_has_the_tax_of_its_region_on_top(shop: Shop, office: Shop, taxes: Any) -> None:

@@ -20,6 +20,7 @@ from services.quotes.domain.products import FieldRequired
 from services.quotes.domain.quotes import CurrencyUnknown, Quote, QuoteUndeleted
 from services.quotes.opportunities import Opportunities
 from services.quotes.quote_pricing import Priced, QuotePricing
+from services.quotes.stock_check import shortages
 from services.quotes.store import ExplanationStore, PriceBookStore, QuoteStore, next_number
 from services.quotes.wire import differences
 from services.quotes.wire import explanations as explanation_wire
@@ -262,14 +263,17 @@ class QuoteServicer:
         """The quote priced as of now, if that differs and whoever sends it knows; None where it does not.
 
         Raises:
-            QuoteChanged: it differs, and nobody has confirmed just this.
+            QuoteChanged: it differs, or cannot be had in time, and nobody has confirmed just this.
             ApprovedQuoteChanged: it differs from what was approved.
         """
         priced = await self.pricing.again(call, quote, day)
         now = quote.content_as(priced.lines, priced.taxation, priced.promotions)
-        if not quote.differs_in_price(now):
+        short = await shortages(call, now)
+        is_changed = quote.differs_in_price(now)
+        if is_changed or short:
+            differences.must_be_confirmed(quote, now, short, confirm)
+        if not is_changed:
             return None
-        differences.must_be_confirmed(quote, now, confirm)
         quote.take_over(now)
         quote.priced_on = day
         return priced

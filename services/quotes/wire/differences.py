@@ -14,6 +14,7 @@ from sfa.quotes.v1 import quotes_pb2 as pb
 
 from chassis import convert
 from chassis.errors import FailedPrecondition, FieldViolation
+from services.quotes.domain.availability import Shortage
 from services.quotes.domain.quotes import Quote
 from services.quotes.wire.quotes import quote_to_proto
 
@@ -33,13 +34,22 @@ class QuoteChanged(FailedPrecondition):
         self, quote: Quote, now: pb.Quote, violations: tuple[FieldViolation, ...], confirm: str
     ) -> None:
         super().__init__(
-            f"Quote {quote.number} comes to {_text(now.payable_total)} at today's prices, not to"
-            f" {quote.payable_total:f} {quote.currency}: look at what has changed, and confirm it or change it.",
+            _what_changed(quote, now),
             violations=violations,
             confirm=confirm,
             payable_total_before=f"{quote.payable_total:f}",
             payable_total=_text(now.payable_total),
         )
+
+
+def _what_changed(quote: Quote, now: pb.Quote) -> str:
+    total = _text(now.payable_total)
+    if total == _text(quote_to_proto(quote).payable_total):
+        return f"Quote {quote.number} is not as it was: look at what has changed, and confirm or change it."
+    return (
+        f"Quote {quote.number} comes to {total} as of now, not to {quote.payable_total:f} {quote.currency}:"
+        " look at what has changed, and confirm or change it."
+    )
 
 
 class ApprovedQuoteChanged(FailedPrecondition):
@@ -52,16 +62,20 @@ class ApprovedQuoteChanged(FailedPrecondition):
         )
 
 
-def must_be_confirmed(quote: Quote, now: Quote, confirm: str) -> None:
-    """Raises a refusal that names every difference, unless `confirm` is for just these.
+def must_be_confirmed(quote: Quote, now: Quote, shortages: Sequence[Shortage], confirm: str) -> None:
+    """Raises a refusal that names every difference, unless `confirm` is for just these; `shortages` is what
+    of it cannot be had in time.
 
     Raises:
-        ApprovedQuoteChanged: it was approved as it is.
+        ApprovedQuoteChanged: it was approved as it is, and comes to something else now.
         QuoteChanged: the differences are not confirmed.
     """
     before, after = quote_to_proto(quote), quote_to_proto(now)
-    token = hashlib.sha256(after.SerializeToString(deterministic=True)).hexdigest()[:32]
-    if quote.approved_at is None and confirm == token:
+    is_approved = quote.approved_at is not None and quote.differs_in_price(now)
+    short = [_short(after, each) for each in shortages]
+    said = "".join(f"{each.field} {each.description}\n" for each in short)
+    token = hashlib.sha256(after.SerializeToString(deterministic=True) + said.encode()).hexdigest()[:32]
+    if confirm == token and not is_approved:
         return
     places = {line.id: index for index, line in enumerate(after.lines)}
     compared = compare(before, after)
@@ -72,9 +86,19 @@ def must_be_confirmed(quote: Quote, now: Quote, confirm: str) -> None:
             violations += [_violation(f"{path}.{each.field}", each) for each in line.differences]
         else:
             violations.append(FieldViolation(path, _line_sentence(line)))
-    if quote.approved_at is not None:
+    violations += short
+    if is_approved:
         raise ApprovedQuoteChanged(quote, tuple(violations))
     raise QuoteChanged(quote, after, tuple(violations), token)
+
+
+def _short(quote: pb.Quote, shortage: Shortage) -> FieldViolation:
+    when = f"; all of it from {shortage.earliest} on" if shortage.earliest else ""
+    return FieldViolation(
+        f"lines[{shortage.index}].quantity",
+        f"{quote.lines[shortage.index].description}: {convert.decimal_text(shortage.missing)} of"
+        f" {convert.decimal_text(shortage.wanted)} cannot be had in time{when}",
+    )
 
 
 def compare(one: pb.Quote, other: pb.Quote) -> pb.CompareQuotesResponse:
