@@ -6,7 +6,7 @@ same order, and reads everything else after that: the sums it reads are then tho
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -143,10 +143,10 @@ async def locked_timelines(
     if not rows:
         return {}, at
     moves = await call.tx.fetch(_MOVES_AFTER_LOCK, {"products": list(product_ids), "now": at})
-    return _timelines([{**row, "due_on": None} for row in rows] + moves), at
+    return _timelines([*({**row, "due_on": None} for row in rows), *moves]), at
 
 
-def _timelines(rows: Iterable[Mapping[str, Any]]) -> dict[UUID, dict[UUID, Timeline]]:
+def _timelines(rows: Iterable[Any]) -> dict[UUID, dict[UUID, Timeline]]:
     found: dict[UUID, dict[UUID, Timeline]] = {}
     for row in rows:
         timeline = found.setdefault(row["product_id"], {}).setdefault(row["warehouse_id"], Timeline())

@@ -155,5 +155,5 @@ async def set_shipped(call: Call, shipped: Mapping[UUID, Decimal]) -> None:
         await call.tx.execute(_SHIPPED, {"ids": list(shipped), "shipped": list(shipped.values())})
 
 
-def _promise(row: Mapping[str, Any]) -> Promise:
+def _promise(row: Any) -> Promise:
     return Promise(**{**row, "kind": PromiseKind(row["kind"])})
