@@ -21,6 +21,7 @@ def bench(
     processes: Annotated[str, typer.Option(help="one or each: whether the services share a process.")] = "",
     maven: Annotated[Path | None, typer.Option(help="The Maven CRM folder, to import it too.")] = None,
     holds: Annotated[bool, typer.Option("--holds", help="Only holds of stock on one hot product.")] = False,
+    pricing: Annotated[bool, typer.Option(help="Only how quotes are priced, without a system.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Measure speed: requests/s, latency, CPU of all processes per request, beside the floor."""
@@ -45,6 +46,12 @@ def bench(
         )
     if any(row["met"] is False for row in rows):
         raise typer.Exit(1)
+
+
+def _pricing(scale: float, say: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+    from benchmarks.pricing import measure
+
+    return measure(scale, say)
 
 
 async def _measure(

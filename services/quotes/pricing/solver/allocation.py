@@ -113,7 +113,9 @@ class Allocation:
         parts: dict[int, tuple[Part, ...]] = {}
         for line in lines:
             if spreads and line in by_line:
-                parts[line] = self._lines.parts(line, allowed & self._free[line], tuple(sorted(by_line[line])))
+                parts[line] = self._lines.parts(
+                    line, allowed & self._free[line], tuple(sorted(by_line[line]))
+                )
                 continue
             found = self.line(line, allowed, tuple(sorted(by_line.get(line, ()))))
             if found is None:
@@ -165,7 +167,8 @@ class Allocation:
         """What an offer may gain at most with these units."""
         facts = self._problem.lines
         return sum(
-            self._price(line, -(-facts[line].unit * units // self._problem.tick)) for line, units in way[0].items()
+            self._price(line, -(-facts[line].unit * units // self._problem.tick))
+            for line, units in way[0].items()
         )
 
     def _times(self, offer: Offer) -> tuple[list[Way], int]:
@@ -346,7 +349,11 @@ class Allocation:
         best_of = [[0] * len(offers) for _ in range(len(lines) + 1)]
         for place in range(len(lines) - 1, -1, -1):
             for which in range(len(offers)):
-                saved = [-cost // sum(units) for units, cost in tables[place].items() if units[which] == sum(units) > 0]
+                saved = [
+                    -cost // sum(units)
+                    for units, cost in tables[place].items()
+                    if units[which] == sum(units) > 0
+                ]
                 best_of[place][which] = max([best_of[place + 1][which], *(one + 1 for one in saved)])
         target = known.cost - plain
         states: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {(0,) * len(offers): (0, ())}
@@ -359,9 +366,7 @@ class Allocation:
                     if any(one > limit for one, limit in zip(now, most, strict=True)):
                         continue
                     total = cost + more
-                    left = sum(
-                        (limit - one) * each for one, limit, each in zip(now, most, hope, strict=True)
-                    )
+                    left = sum((limit - one) * each for one, limit, each in zip(now, most, hope, strict=True))
                     if total - left - self._minor * len(lines) > target:
                         continue
                     reached = further.get(now)
@@ -402,7 +407,9 @@ class Allocation:
         for units in product(*(range(limit + 1) for limit in limits)):
             if sum(units) > whole:
                 continue
-            placed = tuple((offer.index, number, 0) for offer, number in zip(offers, units, strict=True) if number)
+            placed = tuple(
+                (offer.index, number, 0) for offer, number in zip(offers, units, strict=True) if number
+            )
             found = self.line(line, allowed, tuple(sorted(placed)))
             if found is not None:
                 table[units] = found[0] - base[0]

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from services.quotes.pricing.computed import Computed
 from services.quotes.pricing.evaluation import compute, plain_of
+from services.quotes.pricing.explanation import explain
 from services.quotes.pricing.model import Document, Promotion, Result, Segment, Selection
 from services.quotes.pricing.pieces import IllegalSelection, selection_of
 from services.quotes.pricing.problem import ON_UNITS, Kind, Problem, prepare
-from services.quotes.pricing.report import report
 from services.quotes.pricing.rounding import half_up, scaled
 from services.quotes.pricing.solver.lines import Part
+from services.quotes.pricing.solver.memory import Memory
 from services.quotes.pricing.solver.network import Model
 from services.quotes.pricing.solver.search import Found, Search, bits
 
@@ -34,7 +35,14 @@ class Solved:
         return max(0, self.computed.total - self.bound)
 
 
-def best(document: Document, promotions: Sequence[Promotion], budget_ms: int | None = None) -> Result:
+def best(
+    document: Document,
+    promotions: Sequence[Promotion],
+    budget_ms: int | None = None,
+    *,
+    memory: Memory | None = None,
+    detail: bool = True,
+) -> Result:
     """The selection with the lowest total (or the other policy's best), priced, with its gap.
 
     Answers when it has proven that nothing is better, or about `budget_ms` after it was asked (the
@@ -44,9 +52,9 @@ def best(document: Document, promotions: Sequence[Promotion], budget_ms: int | N
     started = time.perf_counter()
     budget = document.settings.budget_ms if budget_ms is None else budget_ms
     problem = prepare(document, promotions)
-    solved = solve(problem, started + budget / 1000)
+    solved = solve(problem, started + budget / 1000, memory)
     return replace(
-        report(solved.computed),
+        explain(solved.computed, detail=detail),
         proven=solved.gap == 0,
         bound=solved.bound,
         gap=solved.gap,
@@ -54,12 +62,12 @@ def best(document: Document, promotions: Sequence[Promotion], budget_ms: int | N
     )
 
 
-def solve(problem: Problem, deadline: float) -> Solved:
+def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> Solved:
     """The lowest total of a problem that is prepared, searched for until the deadline (`perf_counter`)."""
     plain = plain_of(problem)
     if not problem.offers:
         return Solved(plain, plain.total, 0)
-    model = Model(problem)
+    model = Model(problem, memory)
     search = Search(model.network, deadline, model.spare)
     found = search.best((1 << len(problem.offers)) - 1)
     computed = _priced(model, found)

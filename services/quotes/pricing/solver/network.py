@@ -13,13 +13,14 @@ from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.rounding import half_up, ratio, spread_ticks
 from services.quotes.pricing.solver.allocation import Allocated, Allocation, is_placed, lines_of
 from services.quotes.pricing.solver.lines import Lines, as_line_amounts
+from services.quotes.pricing.solver.memory import Memory, Solved
 from services.quotes.pricing.solver.search import Cell, Cost, Network, bits
 
 
 class Model:
     """Everything that searching asks, made once for a problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, memory: Memory | None = None) -> None:
         self.problem = problem
         count = len(problem.offers)
         self._scale = self._common_scale()
@@ -40,6 +41,11 @@ class Model:
         spread = self._spread()
         self.lines = Lines(problem, spread)
         free = self._free_by_line(spread)
+        self._spread_offers = spread
+        self._memory = memory or Memory()
+        self._memory.enter(problem, self.minor)
+        self._solved: list[Solved] = []
+        self._scopes: list[int] = []
         self.allocation = Allocation(self.lines, free, self.price, self.minor)
         self._cells: list[tuple[list[int], list[Offer]]] = []
         cells = self._line_cells(free)
@@ -105,7 +111,10 @@ class Model:
         rates = self._rates
         return any(
             len({rates[line] for line in lines}) > 1 and offers for lines, offers in self._cells
-        ) or any(len({rates[line] for line in self.problem.offers[index].targets}) > 1 for index in bits(self.capped))
+        ) or any(
+            len({rates[line] for line in self.problem.offers[index].targets}) > 1
+            for index in bits(self.capped)
+        )
 
     # --- offers on the document --------------------------------------------------------------------
 
@@ -183,7 +192,9 @@ class Model:
         if offer.kind is not Kind.LINE_AMOUNT and shares and (offer.phase > 0 or compound):
             # where another share meets a floor, less or more of it may be cut
             tight = [line for line in shares if not self._is_roomy(line)]
-            more += sum(shares[line] * self._weights[line] for line in tight) // self.problem.tick + self.minor
+            more += (
+                sum(shares[line] * self._weights[line] for line in tight) // self.problem.tick + self.minor
+            )
         if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
             between = max(self._weights, default=0) - min(self._weights, default=0)
             more += offer.amount * between // self.problem.tick + (1 + len(offer.targets)) * self.minor
@@ -252,11 +263,30 @@ class Model:
                 continue
             place = len(self._cells)
             self._cells.append((group, offers))
-            is_simple = self._is_simple(group, offers, scope)
+            solved = self._remembered(group, offers, scope)
+            self._solved.append(solved)
+            self._scopes.append(scope)
+            if solved.is_simple is None:
+                solved.is_simple = self._is_simple(group, offers, scope)
+            is_simple = solved.is_simple
             plain = is_simple and self.lines.sums and not scope & self.lines.users
             cost = self._plain_cost_of(group[0]) if plain else self._cost_of(place)
-            cells.append(Cell(scope, cost, slack * len(group), is_simple))
+            cells.append(Cell(scope, cost, slack * len(group), is_simple, solved.costs))
         return cells
+
+    def _remembered(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> Solved:
+        facts = self.problem.lines
+        content = (
+            scope,
+            tuple((line, facts[line].line, facts[line].floor) for line in lines),
+            tuple(offer.index for offer in offers),
+        )
+        shares = {
+            index: tuple(offer.line_amounts.get(line, 0) for line in lines)
+            for index, offer in self._spread_offers.items()
+            if scope >> index & 1
+        }
+        return self._memory.cell(content, shares)
 
     def _is_simple(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> bool:
         """Whether no offer ever gains more by another's presence: nothing is fought over, no floor is near."""
@@ -318,6 +348,13 @@ class Model:
 
     def cell(self, place: int, chosen: int) -> Allocated | None:
         """What the lines of a cell come to at best."""
+        chosen &= self._scopes[place]
+        known = self._solved[place].allocated
+        if chosen not in known:
+            known[chosen] = self._cell(place, chosen)
+        return known[chosen]
+
+    def _cell(self, place: int, chosen: int) -> Allocated | None:
         lines, offers = self._cells[place]
         if not offers and len(lines) == 1:
             found = self.allocation.line(lines[0], chosen)
