@@ -1,66 +1,52 @@
-"""Why a promotion was not used, what would change that, and what to offer the customer next."""
+"""Why a promotion was not used, and what would change that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from itertools import islice
 
 from services.quotes.pricing.by_priority import additions, by_priority
 from services.quotes.pricing.computed import Computed
-from services.quotes.pricing.eligibility import lacking, lacking_for, next_tier_reason
-from services.quotes.pricing.evaluation import compute, plain_of
+from services.quotes.pricing.evaluation import compute
 from services.quotes.pricing.model import (
-    EVERYTHING,
-    AmountOff,
-    BundlePrice,
-    BuyGet,
-    Document,
-    Line,
-    Matching,
-    Per,
-    Promotion,
     Reason,
     ReasonKind,
     Result,
-    Threshold,
-    Tier,
-    Tiered,
     Unused,
     UsesUp,
 )
 from services.quotes.pricing.pieces import IllegalSelection, Violation
-from services.quotes.pricing.problem import Offer, Problem, prepare
+from services.quotes.pricing.problem import Offer
 from services.quotes.pricing.report import report
 from services.quotes.pricing.splitting import cheaper_apart
+from services.quotes.pricing.thresholds import money, thresholds
 
 _MOST_WORK = 400  # lines times promotions whose loss, or gain, is priced; beyond, they are only named
-_LACKING = frozenset({ReasonKind.QUANTITY, ReasonKind.SPEND})
+_SMALL = 40  # lines times promotions up to which all is priced without being asked for
 
 
-def explain(computed: Computed, *, detail: bool = False) -> Result:
+def explain(computed: Computed, *, detail: bool | None = None) -> Result:
     """The priced document with every promotion accounted for.
 
-    Without `detail` nothing more is priced: losses and gains are named, their amounts left out. With it a
-    small document takes some ten times as long as its price; on large ones only the first are priced.
+    With `detail` losses and gains are priced against other selections, and splits of the document are looked
+    for, which takes some ten times as long as the price alone. Without it what is lost is tried once beside
+    what was chosen, and gains are those of the promotion alone. None: with detail on small documents.
     """
     problem = computed.problem
-    result = report(computed)
-    notes = cheaper_apart(computed) if detail else ()
+    if detail is None:
+        detail = len(problem.lines) * len(problem.promotions) <= _SMALL
     return replace(
-        result,
-        unused=tuple(_unused(computed, result, detail=detail)),
-        thresholds=tuple(_thresholds(problem, computed, detail=detail)),
-        notes=notes,
+        report(computed),
+        unused=tuple(_unused(computed, detail=detail)),
+        thresholds=thresholds(problem, computed, detail=detail),
+        notes=cheaper_apart(computed) if detail else (),
     )
 
 
-# --- why not --------------------------------------------------------------------------------------
-
-
-def _unused(computed: Computed, result: Result, *, detail: bool) -> Iterable[Unused]:
+def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
     problem = computed.problem
-    used = {one.code for one in result.applied}
+    used = {problem.offers[i].code for i in computed.applied}
     work = 0
     for promotion in problem.promotions:
         code = promotion.code
@@ -70,12 +56,12 @@ def _unused(computed: Computed, result: Result, *, detail: bool) -> Iterable[Unu
             yield Unused(code, problem.obstacles[code])
             continue
         work += len(problem.lines)
-        priced = detail and work <= _MOST_WORK
         offer = problem.offers[problem.offer_index[code]]
-        yield Unused(code, (_lost(computed, offer, priced=priced),))
+        tried = work <= _MOST_WORK
+        yield Unused(code, (_lost(computed, offer, tried=tried, priced=tried and detail),))
 
 
-def _lost(computed: Computed, offer: Offer, *, priced: bool) -> Reason:
+def _lost(computed: Computed, offer: Offer, *, tried: bool, priced: bool) -> Reason:
     problem = computed.problem
     if not offer.targets and offer.gains is not None:
         return Reason(
@@ -88,11 +74,11 @@ def _lost(computed: Computed, offer: Offer, *, priced: bool) -> Reason:
     if against:
         return _beaten(computed, offer, against, "Does not go together with", priced=priced)
     users = _users(computed, offer)
-    if not priced:
+    if not tried:
         if users:
             return _beaten(computed, offer, users, "Its units are used up by", priced=False)
         return Reason(kind=ReasonKind.LOST, message="Would not lower the total.")
-    return _tried(computed, offer, users)
+    return _tried(computed, offer, users, priced=priced)
 
 
 def _users(computed: Computed, offer: Offer) -> list[int]:
@@ -120,7 +106,7 @@ def _beaten(computed: Computed, offer: Offer, against: Sequence[int], words: str
         difference = max(0, other.total - computed.total)
     more = ""
     if difference:
-        more = f"; with it instead the total would be {_money(problem, difference)} higher"
+        more = f"; with it instead the total would be {money(problem, difference)} higher"
     return Reason(
         kind=ReasonKind.LOST,
         message=f"{words} {', '.join(codes)}{more}.",
@@ -129,11 +115,11 @@ def _beaten(computed: Computed, offer: Offer, against: Sequence[int], words: str
     )
 
 
-def _tried(computed: Computed, offer: Offer, users: Sequence[int]) -> Reason:
-    """What happens when it is added to what was chosen."""
+def _tried(computed: Computed, offer: Offer, users: Sequence[int], *, priced: bool) -> Reason:
+    """What happens when it is added to what was chosen: in every way, or in the most generous ones only."""
     problem = computed.problem
     first: Violation | None = None
-    for selection in additions(problem, computed.choice, offer.index):
+    for selection in islice(additions(problem, computed.choice, offer.index), None if priced else 2):
         try:
             other = compute(problem, selection)
         except IllegalSelection as refused:
@@ -148,11 +134,11 @@ def _tried(computed: Computed, offer: Offer, users: Sequence[int]) -> Reason:
             kind=ReasonKind.LOST,
             message="Is not part of the best combination."
             if difference < 0
-            else f"The total would be {_money(problem, difference)} higher with it.",
+            else f"The total would be {money(problem, difference)} higher with it.",
             difference=max(0, difference),
         )
     if users:
-        return _beaten(computed, offer, users, "Its units are used up by", priced=True)
+        return _beaten(computed, offer, users, "Its units are used up by", priced=priced)
     if first is None or first.kind is None:
         return Reason(kind=ReasonKind.NO_EFFECT, message="Finds nothing to take something off.")
     return Reason(kind=first.kind, message=first.message, line=first.line, against=_others(first, offer.code))
@@ -160,134 +146,3 @@ def _tried(computed: Computed, offer: Offer, users: Sequence[int]) -> Reason:
 
 def _others(violation: Violation, code: str) -> tuple[str, ...]:
     return tuple(other for other in (*violation.against, violation.code) if other and other != code)
-
-
-def _money(problem: Problem, minor: int) -> str:
-    document = problem.document
-    return f"{document.currency} {Decimal(minor).scaleb(-document.exponent)}"
-
-
-# --- what next ------------------------------------------------------------------------------------
-
-
-def _thresholds(problem: Problem, computed: Computed, *, detail: bool) -> Sequence[Threshold]:
-    """What more on the document would bring, the most worthwhile first."""
-    found: list[Threshold] = []
-    work = 0
-    for promotion in problem.promotions:
-        for reasons, relaxed, document in _nearly(problem, computed, promotion):
-            work += len(problem.lines)
-            gain = _gain(computed, relaxed, document) if detail and work <= _MOST_WORK else 0
-            if detail and work <= _MOST_WORK and gain <= 0:
-                continue
-            found.append(
-                Threshold(
-                    code=promotion.code,
-                    message=" and ".join(reason.message.rstrip(".") for reason in reasons)
-                    + (f": {_money(problem, gain)} off." if gain else "."),
-                    missing_quantity=_missing(reasons, ReasonKind.QUANTITY),
-                    missing_spend=_missing(reasons, ReasonKind.SPEND),
-                    matching=_matching(problem, promotion),
-                    gain=gain,
-                )
-            )
-    return sorted(found, key=lambda one: (-one.gain, one.missing_spend, one.missing_quantity, one.code))
-
-
-def _missing(reasons: Sequence[Reason], kind: ReasonKind) -> Decimal:
-    return sum((reason.missing or Decimal(0) for reason in reasons if reason.kind is kind), Decimal(0))
-
-
-def _matching(problem: Problem, promotion: Promotion) -> Matching:
-    """What more is asked of: the first requirement that is not met, else what the benefit counts."""
-    for requirement in promotion.conditions.requirements:
-        if any(lacking(problem.quoted, requirement)):
-            return requirement.matching
-    match promotion.benefit:
-        case BuyGet(get=matching) | Tiered(matching=matching) | AmountOff(target=matching):
-            return matching
-    return EVERYTHING
-
-
-Nearly = tuple[Sequence[Reason], Promotion, Document]
-
-
-def _nearly(problem: Problem, computed: Computed, promotion: Promotion) -> Iterable[Nearly]:
-    """Reasons that are matters of more only, with the promotion and document as they would be then."""
-    document = problem.document
-    reasons = problem.obstacles.get(promotion.code)
-    benefit = promotion.benefit
-    if reasons is not None:
-        if all(reason.kind in _LACKING for reason in reasons):
-            if isinstance(benefit, Tiered):
-                benefit = (_tier_above(problem, benefit) or benefit.tiers[0]).benefit
-            relaxed = replace(
-                promotion, benefit=benefit, conditions=replace(promotion.conditions, requirements=())
-            )
-            yield reasons, relaxed, _with_more(problem, relaxed, 1)
-    elif isinstance(benefit, Tiered):
-        tier = _tier_above(problem, benefit)
-        if tier is not None:
-            yield (
-                [next_tier_reason(problem.quoted, benefit, tier)],
-                replace(promotion, benefit=tier.benefit),
-                document,
-            )
-    elif isinstance(benefit, BuyGet):
-        index = problem.offer_index[promotion.code]
-        got = sum(computed.choice.pieces[place].units for place in computed.choice.by_offer.get(index, ()))
-        times = got // benefit.get_quantity + 1
-        if got and (benefit.max_repeats is None or times <= benefit.max_repeats):
-            lacking = lacking_for(problem.quoted, benefit, times)
-            if lacking and _missing(lacking, ReasonKind.QUANTITY) <= benefit.get_quantity:
-                yield lacking, promotion, _with_more(problem, promotion, times)
-
-
-def _tier_above(problem: Problem, tiered: Tiered) -> Tier | None:
-    for tier in tiered.tiers:
-        reason = next_tier_reason(problem.quoted, tiered, tier)
-        if reason.missing is not None and reason.missing > 0:
-            return tier
-    return None
-
-
-def _with_more(problem: Problem, promotion: Promotion, times: int) -> Document:
-    """The document with the units that so many groups lack, on lines that it has."""
-    document, benefit = problem.document, promotion.benefit
-    wanted: list[tuple[tuple[int, ...], int]] = []
-    quoted = problem.quoted
-    if isinstance(benefit, BuyGet):
-        size = times * (benefit.buy_quantity + benefit.get_quantity)
-        if benefit.buy == benefit.get:
-            wanted.append((quoted.lines(benefit.buy), size))
-        else:
-            wanted.append((quoted.lines(benefit.buy), times * benefit.buy_quantity))
-            wanted.append((quoted.lines(benefit.get), times * benefit.get_quantity))
-    elif isinstance(benefit, BundlePrice):
-        wanted += [(quoted.lines(part.matching), times * part.quantity) for part in benefit.components]
-    elif isinstance(benefit, AmountOff) and benefit.per is Per.GROUP:
-        wanted.append((quoted.lines(benefit.target), times * benefit.group_size))
-    lines: list[Line] = list(document.lines)
-    for matching, number in wanted:
-        missing = number - sum(int(lines[i].quantity) for i in matching)
-        if missing > 0 and matching:
-            cheapest = min(matching, key=lambda i: (lines[i].unit_price, problem.lines[i].tie))
-            lines[cheapest] = replace(lines[cheapest], quantity=lines[cheapest].quantity + missing)
-    return replace(document, lines=tuple(lines))
-
-
-def _gain(computed: Computed, promotion: Promotion, document: Document) -> int:
-    """How much more promotions would take off then than they do now, at least. Minor units."""
-    problem = computed.problem
-    chosen = [
-        problem.offers[i].promotion for i in computed.applied if problem.offers[i].code != promotion.code
-    ]
-    then = prepare(document, [*chosen, promotion])
-    if promotion.code not in then.offer_index:
-        return 0
-    mine = then.offer_index[promotion.code]
-    together = [i for i in range(len(then.offers)) if not then.conflict(mine, i)]
-    total = min(compute(then, by_priority(then, among)).total for among in ([mine], together))
-    off_then = plain_of(then).total - total
-    off_now = plain_of(problem).total - computed.total
-    return max(0, off_then - off_now)
