@@ -264,7 +264,6 @@ class QuoteServicer:
 
         Raises:
             QuoteChanged: it differs, or cannot be had in time, and nobody has confirmed just this.
-            ApprovedQuoteChanged: it differs from what was approved.
         """
         priced = await self.pricing.again(call, quote, day)
         now = quote.content_as(priced.lines, priced.taxation, priced.promotions)

@@ -52,30 +52,18 @@ def _what_changed(quote: Quote, now: pb.Quote) -> str:
     )
 
 
-class ApprovedQuoteChanged(FailedPrecondition):
-    """What was approved is no longer what would be sent."""
-
-    def __init__(self, quote: Quote, violations: tuple[FieldViolation, ...]) -> None:
-        super().__init__(
-            f"Quote {quote.number} was approved at other prices than today's: recall it, and price it again.",
-            violations=violations,
-        )
-
-
 def must_be_confirmed(quote: Quote, now: Quote, shortages: Sequence[Shortage], confirm: str) -> None:
     """Raises a refusal that names every difference, unless `confirm` is for just these; `shortages` is what
     of it cannot be had in time.
 
     Raises:
-        ApprovedQuoteChanged: it was approved as it is, and comes to something else now.
         QuoteChanged: the differences are not confirmed.
     """
     before, after = quote_to_proto(quote), quote_to_proto(now)
-    is_approved = quote.approved_at is not None and quote.differs_in_price(now)
     short = [_short(after, each) for each in shortages]
     said = "".join(f"{each.field} {each.description}\n" for each in short)
     token = hashlib.sha256(after.SerializeToString(deterministic=True) + said.encode()).hexdigest()[:32]
-    if confirm == token and not is_approved:
+    if confirm == token:
         return
     places = {line.id: index for index, line in enumerate(after.lines)}
     compared = compare(before, after)
@@ -87,8 +75,6 @@ def must_be_confirmed(quote: Quote, now: Quote, shortages: Sequence[Shortage], c
         else:
             violations.append(FieldViolation(path, _line_sentence(line)))
     violations += short
-    if is_approved:
-        raise ApprovedQuoteChanged(quote, tuple(violations))
     raise QuoteChanged(quote, after, tuple(violations), token)
 
 
