@@ -24,7 +24,8 @@ async def test_undecided_quotes_move_on_and_decided_ones_and_orders_stay(
     ownership = OwnershipServiceStub(running.channel("quotes", "administrator"))
     counted = await ownership.CountOwned(ownership_pb2.CountOwnedRequest(owner_id=leaver))
     counts = {count.entity: (count.open, count.closed, count.accepts_queue) for count in counted.counts}
-    assert counts == {"quote": (2, 1, False), "order": (0, 1, False), "approval": (0, 0, False)}
+    assert (counts.pop("quote"), counts.pop("order")) == ((2, 1, False), (0, 1, False))
+    assert set(counts.values()) <= {(0, 0, False), (0, 0, True)}, counts
     moved = await ownership.TransferOwned(
         ownership_pb2.TransferOwnedRequest(
             operation_id=str(new_id()),

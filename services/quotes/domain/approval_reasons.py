@@ -13,7 +13,6 @@ from enum import Enum
 from typing import Final, Literal
 from uuid import UUID
 
-from chassis.convert import decimal_text
 from services.quotes.domain.approval_rules import RANKS, ApprovalRule, Condition, DiscountBasis, Measure
 
 NAMED_LINES: Final = 20
@@ -102,6 +101,12 @@ class Reason:
         return replace(self, text=f"The margin is below {self.limit} %.", actual="")
 
 
+def plain(number: Decimal) -> str:
+    """A decimal as people write it: without an exponent and without trailing zeros."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def figures_of(offer: Offer) -> Figures:
     """The figures of the whole quote."""
     lines = [line for line in offer.lines if line.counts]
@@ -171,12 +176,12 @@ def _by_amount(
 ) -> Reason | Literal[False] | None:
     if not condition.amounts_from:
         return None
-    actual = f"{decimal_text(offer.total)} {offer.currency}"
+    actual = f"{plain(offer.total)} {offer.currency}"
     for amount in condition.amounts_from:
         if amount.currency == offer.currency:
             if offer.total < amount.amount:
                 return False
-            limit = f"{decimal_text(amount.amount)} {amount.currency}"
+            limit = f"{plain(amount.amount)} {amount.currency}"
             return Reason(ReasonKind.AMOUNT, f"The total is {actual}, {limit} or more.", limit, actual)
     return Reason(
         ReasonKind.AMOUNT, f"The total is {actual}, and the rule states no amount in {offer.currency}.",
@@ -222,7 +227,7 @@ def _by_discount(
     if not over:
         return False
     what = "discount by hand" if basis is DiscountBasis.MANUAL else "discount in all"
-    actual, bound = decimal_text(over[0][0]), decimal_text(limit)
+    actual, bound = plain(over[0][0]), plain(limit)
     text = f"The {what} is {actual} %{_of_lines(condition, len(over))}, above {bound} %."
     return Reason(ReasonKind.DISCOUNT, text, bound, actual, _named_groups(condition, over))
 
@@ -237,7 +242,7 @@ def _by_margin(
     known = [(margin, group) for group in groups if (margin := _margin(group)) is not None]
     under = sorted((item for item in known if item[0] < limit), key=lambda item: item[0])
     if under:
-        actual, bound = decimal_text(under[0][0]), decimal_text(limit)
+        actual, bound = plain(under[0][0]), plain(limit)
         text = f"The margin is {actual} %{_of_lines(condition, len(under))}, below {bound} %."
         if under[0][0] == _NO_MARGIN:
             text = f"It is given away at a cost{_of_lines(condition, len(under))}."
@@ -245,7 +250,7 @@ def _by_margin(
     unknown = [line for line in lines if line.cost is None]
     if condition.asks_where_cost_unknown and unknown:
         text = f"The cost of {len(unknown)} of its lines is not known, and so its margin."
-        return Reason(ReasonKind.COST_UNKNOWN, text, decimal_text(limit), line_ids=_named(unknown))
+        return Reason(ReasonKind.COST_UNKNOWN, text, plain(limit), line_ids=_named(unknown))
     return False
 
 

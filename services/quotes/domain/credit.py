@@ -8,10 +8,10 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from chassis.convert import decimal_text
 from chassis.entity import Entity, Event
 from chassis.errors import FailedPrecondition, FieldViolation
 from chassis.money import Money
+from services.quotes.domain.approval_reasons import plain
 
 
 class CreditPolicy(Enum):
@@ -160,4 +160,4 @@ def _overdue(credit: CustomerCredit, settings: CreditSettings) -> Money | None:
 
 
 def _text(money: Money) -> str:
-    return f"{decimal_text(money.amount)} {money.currency}"
+    return f"{plain(money.amount)} {money.currency}"
