@@ -148,6 +148,8 @@ class AcceptancePageServicer:
         else:
             if not form["question"]:
                 raise BadForm("question_missing", form.values)
+            if await evidence.was_asked(quote.id, link.id, form["question"]):
+                return
             try:
                 asked = link.ask(form["question"])
             except QuestionsExhausted:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call
 from chassis.store import Conflict, EntityStore
-from services.quotes.domain.acceptance import AcceptanceLink, Evidence
+from services.quotes.domain.acceptance import AcceptanceLink, Evidence, EvidenceKind
 from services.quotes.domain.document_templates import PLAIN, DocumentTemplate
 from services.quotes.domain.quote_emails import QuoteEmail
 from services.quotes.store.base import ASIDE
@@ -238,6 +238,17 @@ class EvidenceStore:
         )  # fmt: skip
         if await call.tx.fetchval(statement) is None:
             raise Conflict
+
+    async def was_asked(self, quote_id: UUID, link_id: UUID, question: str) -> bool:
+        """Whether the same question was asked by the same link."""
+        kept = acceptance_evidence.c
+        found = await self._call.tx.fetchval(
+            sa.select(kept.id)
+            .where(kept.quote_id == quote_id, kept.link_id == link_id, kept.text == question)
+            .where(kept.kind == EvidenceKind.ASKED.value)
+            .limit(1)
+        )
+        return found is not None
 
     async def of_quote(self, quote_id: UUID) -> list[Any]:
         """The rows of a quote, oldest first."""
