@@ -7,7 +7,7 @@ and an interrupted load can be begun again.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -218,6 +218,47 @@ class Company:
                 "listPrice": money(Decimal(price)),
             }
 
+    def promotions(self) -> list[Body]:
+        """What makes an offer better at the moment."""
+        ids = {f"${product['code']}": product["id"] for product in self.products}
+        return [
+            {
+                "code": code,
+                "name": name,
+                "currency": CURRENCY,
+                "externalIds": self._external(f"promotion {code}"),
+                **_with_ids(content, ids),
+            }
+            for code, name, content in words.PROMOTIONS
+        ]
+
+    def warehouses(self) -> list[Body]:
+        """Where the goods stand."""
+        return [
+            {
+                "code": code,
+                "name": name,
+                "country": country,
+                "location": {"latitude": latitude, "longitude": longitude},
+                "externalIds": self._external(f"warehouse {code}"),
+            }
+            for code, name, country, latitude, longitude in words.WAREHOUSES
+        ]
+
+    def stock_levels(self) -> list[Body]:
+        """How much of everything that can be touched."""
+        return [
+            {
+                "warehouse": code,
+                "product": product["code"],
+                "version": "1",
+                "onHand": str(20 + place * 60 + index * 7),
+            }
+            for place, (code, *_) in enumerate(words.WAREHOUSES)
+            for index, product in enumerate(self.products)
+            if product["family"] in ("Sensors", "Gateways", "Control")
+        ]
+
     def _accounts(self) -> Iterator[Body]:
         choose = self._random
         names = [f"{first} {second}" for first in words.FIRST_WORDS for second in words.SECOND_WORDS]
@@ -313,6 +354,15 @@ def money(amount: Decimal, currency: str = CURRENCY) -> Body:
     """`google.type.Money` as JSON."""
     units = int(amount)
     return {"currencyCode": currency, "units": str(units), "nanos": int((amount - units) * 1_000_000_000)}
+
+
+def _with_ids(content: Any, ids: Mapping[str, str]) -> Any:
+    """The same with ids for what stands for them."""
+    if isinstance(content, dict):
+        return {key: _with_ids(value, ids) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_ids(value, ids) for value in content]
+    return ids.get(content, content) if isinstance(content, str) else content
 
 
 def as_date(day: date) -> Body:

@@ -132,6 +132,18 @@ class _Loading:
         await self._rows("opportunities", deals)
         self.say("quotes")
         await self._quotes(company.quotes(deals, stages))
+        self.say("promotions and stock")
+        await self._promotions()
+        for warehouse in company.warehouses():
+            await self.api.post("/v1/warehouses", warehouse, key=f"demo-warehouse-{warehouse['code']}")
+        await self._rows("stockLevels", company.stock_levels())
+
+    async def _promotions(self) -> None:
+        """Makes the promotions and has them hold; they came after the quotes."""
+        for promotion in self.company.promotions():
+            key = f"demo-promotion-{promotion['code']}"
+            made = await self.api.post("/v1/promotions", promotion, key=key)
+            await self.api.post(f"/v1/promotions/{made['id']}:activate", {}, key=f"{key}-activate")
 
     async def _stages(self) -> Stages:
         pipeline = (await self.api.get("/v1/pipelines"))["pipelines"][0]

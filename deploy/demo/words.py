@@ -67,4 +67,64 @@ PRODUCTS: Final = (
     ("SVC-DAY", "Installation, one day", "Services", "1150"),
     ("SVC-CARE", "Care contract, one year", "Services", "6400"),
 )
+PROMOTIONS: Final = (
+    # code, name, benefit and conditions as the API takes them; $CODE stands for the product's id
+    (
+        "STARTER",
+        "Starter kit: ten nodes and their gateway",
+        {
+            "benefit": {
+                "bundlePrice": {
+                    "components": [
+                        {"matching": {"productIds": ["$SN-100"]}, "quantity": 10},
+                        {"matching": {"productIds": ["$GW-10"]}, "quantity": 1},
+                    ],
+                    "price": "1990",
+                }
+            }
+        },
+    ),
+    (
+        "SENSORS-4-FOR-3",
+        "Every fourth sensor is free",
+        {
+            "benefit": {
+                "buyGet": {
+                    "buy": {"families": ["Sensors"]},
+                    "buyQuantity": 3,
+                    "get": {"families": ["Sensors"]},
+                    "getQuantity": 1,
+                    "percent": "100",
+                }
+            }
+        },
+    ),
+    (
+        "CARE-WITH-CONTROL",
+        "A fifth off monitoring and care with a control unit",
+        {
+            "benefit": {
+                "percentOff": {"percent": "20", "target": {"families": ["Subscriptions", "Services"]}}
+            },
+            "conditions": {"requirements": [{"matching": {"families": ["Control"]}, "minQuantity": "1"}]},
+        },
+    ),
+    (
+        "VOLUME",
+        "3 % from 20,000, 5 % from 50,000",
+        {
+            "benefit": {
+                "tiered": {
+                    "measure": "SPEND",
+                    "tiers": [
+                        {"least": "20000", "percentOff": {"percent": "3"}},
+                        {"least": "50000", "percentOff": {"percent": "5"}},
+                    ],
+                }
+            },
+            "phase": 1,
+        },
+    ),
+)
+WAREHOUSES: Final = (("OAK", "Oakland", "US", 37.80, -122.27), ("RTM", "Rotterdam", "NL", 51.92, 4.48))
 TERRITORIES: Final = ("North", "Central", "Overseas")
