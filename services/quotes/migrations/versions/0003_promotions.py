@@ -74,7 +74,9 @@ def _promotions() -> None:
             f" USING gin (tenant_id, {column} gin_trgm_ops)"
         )
     # one row a tenant, raised with every change: whoever keeps the live promotions looks only there
-    migration.table("promotion_epochs", "epoch bigint NOT NULL, PRIMARY KEY (tenant_id)", "SELECT, INSERT, UPDATE")
+    migration.table(
+        "promotion_epochs", "epoch bigint NOT NULL, PRIMARY KEY (tenant_id)", "SELECT, INSERT, UPDATE"
+    )
 
 
 def _coupons() -> None:
@@ -140,7 +142,11 @@ def _redemptions() -> None:
         "discount, id",
         "expires_at, id",
     )
-    migration.index("redemptions_quote", "redemptions", "UNIQUE quote_id, promotion_id WHERE is_counted")
+    migration.index(
+        "redemptions_quote",
+        "redemptions",
+        "UNIQUE quote_id, promotion_id WHERE state = 'reserved' AND is_counted",
+    )
     migration.index("redemptions_quotes", "redemptions", "quote_id, id")
     migration.index(
         "redemptions_expiry",
