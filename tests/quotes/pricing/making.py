@@ -7,7 +7,16 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from services.quotes.pricing.model import Benefit, Document, Line, Matching, Promotion, Segment, Selection
+from services.quotes.pricing.model import (
+    Benefit,
+    Conditions,
+    Document,
+    Line,
+    Matching,
+    Promotion,
+    Segment,
+    Selection,
+)
 
 DAY = date(2026, 3, 4)  # a Wednesday
 
@@ -52,3 +61,6 @@ def on(key: str, units: int, *codes: str, bought_for: str = "") -> Segment:
 def select(*segments: Segment, document: Iterable[str] = ()) -> Selection:
     """A selection of segments and promotions on the document."""
     return Selection(segments, tuple(sorted(document)))
+
+
+EUROS = Conditions(currencies=frozenset({"EUR"}))

@@ -17,6 +17,9 @@ from services.quotes.pricing.model import (
     AmountOff,
     BuyGet,
     Document,
+    Free,
+    ManualDiscount,
+    Per,
     PercentOff,
     PricedCharge,
     PricedLine,
@@ -27,6 +30,7 @@ from services.quotes.pricing.model import (
     Selection,
     Settings,
     UnitOrder,
+    UsesUp,
 )
 from services.quotes.pricing.pieces import IllegalSelection
 from services.quotes.pricing.problem import prepare
@@ -54,7 +58,7 @@ def _some(case: Case, number: int) -> list[Computed]:
     return found[::step] + found[-1:]
 
 
-@settings(max_examples=45, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(priced())
 def test_everything_adds_up_in_every_currency_and_rounding_rule(case: Case) -> None:
     document, offered = case
@@ -91,7 +95,7 @@ def _adds_up(result: Result) -> None:
     assert by_key == Counter({one.key: one.promotions for one in everything if one.promotions})
 
 
-@settings(max_examples=45, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(priced())
 def test_nothing_is_negative_and_floors_hold(case: Case) -> None:
     document, _ = case
@@ -158,6 +162,37 @@ def test_every_selection_is_told_in_one_canonical_form(case: Case) -> None:
         assert evaluate(document, offered, result.selection) == result
 
 
+CONSUMING = st.lists(
+    st.one_of(
+        st.builds(PercentOff, percent=st.sampled_from([Decimal(10), Decimal(50)])),
+        st.builds(
+            BuyGet,
+            buy_quantity=st.integers(1, 2),
+            get_quantity=st.just(1),
+            free=st.sampled_from(Free),
+            percent=st.sampled_from([Decimal(50), Decimal(100)]),
+        ),
+        st.builds(AmountOff, amount=st.just(Decimal(1)), per=st.just(Per.GROUP), group_size=st.just(2)),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=SLOW)
+@given(priced(most_units=2, count=2, rules=st.just(Settings())), CONSUMING)
+def test_a_split_is_never_cheaper_where_promotions_only_use_units_up(
+    case: Case, benefits: list[PercentOff | BuyGet | AmountOff]
+) -> None:
+    document = replace(case[0], price_floor=None, margin_floor=None, charges=(), manual=ManualDiscount())
+    offered = [
+        Promotion(code=f"P{i}", benefit=benefit, uses_up=UsesUp.ALL) for i, benefit in enumerate(benefits)
+    ]
+    apart = sum(best(replace(document, lines=(line,)), offered).total for line in document.lines)
+    rounding = 2 * len(document.lines)
+    assert best(document, offered).total <= apart + rounding
+
+
 PLAIN_RULES = st.just(Settings(zero_only_for_gifts=False))
 plain_promotions = st.lists(
     st.one_of(
@@ -169,7 +204,7 @@ plain_promotions = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 @given(priced(rules=PLAIN_RULES), plain_promotions, st.data())
 def test_phases_agree_with_fractions_unit_by_unit(
     case: Case, benefits: list[PercentOff | AmountOff], data: st.DataObject
