@@ -89,11 +89,11 @@ async def test_what_is_missing_is_said_with_the_products_by_their_names(
         benefit=percent_off("50", target=pb.Matching(product_ids=[lamp.id])),
         conditions=pb.Conditions(
             requirements=[
-                pb.Conditions.Requirement(min_quantity="3", matching=pb.Matching(product_ids=[lamp.id]))
+                pb.Conditions.Requirement(min_quantity="4", matching=pb.Matching(product_ids=[lamp.id]))
             ]
         ),
     )
-    answer = await price(promotions, line(chair), line(lamp, "1"))
+    answer = await price(promotions, line(chair), line(lamp, "2"))
     (unused,) = answer.unused
     (reason,) = unused.reasons
     assert (reason.kind, reason.missing) == ("quantity", "2")
