@@ -57,13 +57,16 @@ def _pricing(scale: float, say: Callable[[dict[str, Any]], None]) -> list[dict[s
 async def _measure(
     scale: float, processes: str | None, maven: Path | None, say: Callable[[dict[str, Any]], None]
 ) -> list[dict[str, Any]]:
-    from benchmarks import importing, operations
+    from benchmarks import documents, importing, operations
     from benchmarks.system import system
 
     def many(count: int) -> int:
         return max(20, int(count * scale))
 
     rows: list[dict[str, Any]] = []
+    for row in documents.measure(scale):  # in this process, before a system runs beside it
+        rows.append(row)
+        say(row)
 
     def note(row: dict[str, Any]) -> None:
         rows.append(row)
