@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chassis.ids import new_id
@@ -245,7 +245,7 @@ def test_what_is_no_language_tag_is_refused(tag: str) -> None:
         canonical(tag)
 
 
-@settings(max_examples=100)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 @given(st.text("abAB01-", max_size=20))
 def test_writing_a_tag_again_changes_nothing(text: str) -> None:
     try:

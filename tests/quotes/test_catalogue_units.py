@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chassis.ids import new_id
@@ -39,14 +39,14 @@ def water(**fields: object) -> Product:
     return Product(code="W-1", name="Water", base_unit="bottle", units=units, **fields)  # type: ignore[arg-type]
 
 
-@settings(max_examples=100)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 @given(QUANTITIES, UNITS)
 def test_a_quantity_comes_back_as_it_went(quantity: Decimal, unit: Unit) -> None:
     product = Product(code="C", name="C", units=(unit,))
     assert product.in_base_units(quantity, "box") / unit.factor == Fraction(quantity)
 
 
-@settings(max_examples=100)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 @given(QUANTITIES, UNITS)
 def test_a_rounded_quantity_is_a_multiple_of_the_step_and_near(quantity: Decimal, unit: Unit) -> None:
     assert unit.step is not None
@@ -61,7 +61,7 @@ def test_a_rounded_quantity_is_a_multiple_of_the_step_and_near(quantity: Decimal
     }[unit.rounding]
 
 
-@settings(max_examples=100)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
 @given(QUANTITIES, QUANTITIES, UNITS)
 def test_more_is_never_rounded_to_less(one: Decimal, other: Decimal, unit: Unit) -> None:
     assert unit.rounded(min(one, other)) <= unit.rounded(max(one, other))

@@ -30,10 +30,11 @@ from uuid import UUID
 from chassis.money import Money
 from services.quotes.domain.prices import Portion, PriceBook, PriceBookEntry
 from services.quotes.domain.products import Product
-from services.quotes.domain.units import UnitUnknown
+from services.quotes.domain.units import Unit, UnitUnknown
 
 PRICE_DIGITS: Final = 9
 """After the point of a unit price: what a Money can carry."""
+_ONE: Final = Fraction(1)
 _WIDE: Final = Context(prec=80, rounding=ROUND_HALF_UP)
 
 
@@ -156,21 +157,37 @@ def resolve(line: PriceLine, context: PriceContext, candidates: Iterable[Candida
         UnitUnknown: the product is not sold in the line's unit.
     """
     wanted = line.product.unit(line.unit)
-    count = Fraction(line.quantity) * wanted.factor
-    fitting: list[tuple[tuple[Any, ...], Won]] = []
+    fitting: list[tuple[tuple[Any, ...], Candidate, Unit]] = []
     lost: list[Lost] = []
     for candidate in candidates:
-        refused = _refused(line, context, candidate, count, wanted.factor)
-        if refused is not None:
-            lost.append(refused)
-            continue
-        won = _priced(line, candidate, count, wanted.factor)
-        fitting.append((_rank(won), won))
+        own = _unit_of(candidate.entry, line, wanted)
+        refused = _refused(line, context, candidate, wanted, own)
+        if refused is not None or own is None:
+            lost.append(refused or Lost(candidate, Why.UNIT_UNKNOWN))
+        else:
+            fitting.append((_rank(candidate, line, wanted, own), candidate, own))
     if not fitting:
         return Resolution(None, _in_order(lost))
-    best, winner = min(fitting, key=lambda item: item[0])
-    lost += [Lost(won.candidate, _behind(rank, best)) for rank, won in fitting if won is not winner]
+    best = min(rank for rank, _, _ in fitting)
+    lost += [Lost(candidate, _behind(rank, best)) for rank, candidate, _ in fitting if rank != best]
+    # only where all else is equal the amounts decide, and only there all are reckoned
+    equal = [_priced(line, candidate, wanted, own) for rank, candidate, own in fitting if rank == best]
+    winner = min(equal, key=lambda won: (won.amount.amount, won.candidate.entry.id.int))
+    for won in equal:
+        if won is not winner:
+            is_dearer = won.amount.amount != winner.amount.amount
+            lost.append(Lost(won.candidate, Why.HIGHER_PRICE if is_dearer else Why.SAME_PRICE))
     return Resolution(winner, _in_order(lost))
+
+
+def _unit_of(entry: PriceBookEntry, line: PriceLine, wanted: Unit) -> Unit | None:
+    """The unit that the price is stated for; None where the product is not sold in it."""
+    if entry.unit == line.unit:
+        return wanted
+    try:
+        return line.product.unit(entry.unit)
+    except UnitUnknown:
+        return None
 
 
 def _in_order(lost: list[Lost]) -> tuple[Lost, ...]:
@@ -179,20 +196,16 @@ def _in_order(lost: list[Lost]) -> tuple[Lost, ...]:
 
 
 def _refused(
-    line: PriceLine, context: PriceContext, candidate: Candidate, count: Fraction, factor: Fraction
+    line: PriceLine, context: PriceContext, candidate: Candidate, wanted: Unit, own: Unit | None
 ) -> Lost | None:
     entry, book = candidate.entry, candidate.book
     for why, is_so in _MISFITS:
         if is_so(line.product, context, entry, book):
             return Lost(candidate, why)
-    try:
-        own = line.product.unit(entry.unit).factor
-    except UnitUnknown:
-        return Lost(candidate, Why.UNIT_UNKNOWN)
-    if entry.minimum_quantity is not None:
-        missing = Fraction(entry.minimum_quantity) * own - count
+    if own is not None and entry.minimum_quantity is not None:
+        missing = Fraction(entry.minimum_quantity) * own.factor / wanted.factor - Fraction(line.quantity)
         if missing > 0:
-            return Lost(candidate, Why.QUANTITY_TOO_SMALL, _at_least(missing / factor))
+            return Lost(candidate, Why.QUANTITY_TOO_SMALL, _at_least(missing))
     return None
 
 
@@ -260,14 +273,12 @@ _RANKS: Final = (
     Why.OF_PARENT,
     Why.CONVERTED,
     Why.BEGINS_EARLIER,
-    Why.HIGHER_PRICE,
-    Why.SAME_PRICE,
 )
 
 
-def _rank(won: Won) -> tuple[Any, ...]:
+def _rank(candidate: Candidate, line: PriceLine, wanted: Unit, own: Unit) -> tuple[Any, ...]:
     """The smallest wins; its places are those of `_RANKS`."""
-    entry, book = won.candidate.entry, won.candidate.book
+    entry, book = candidate.entry, candidate.book
     says = (bool(book.segments), bool(book.territories), bool(book.channels))
     return (
         entry.account_id is None,
@@ -275,11 +286,9 @@ def _rank(won: Won) -> tuple[Any, ...]:
         -sum(says),
         tuple(not each for each in says),
         book.is_standard,
-        won.is_of_parent,
-        won.is_converted,
+        entry.product_id != line.product.id,
+        own is not wanted and own.factor != wanted.factor,
         -(entry.valid_from or date.min).toordinal(),
-        won.amount.amount,
-        entry.id.int,
     )
 
 
@@ -287,29 +296,32 @@ def _behind(rank: tuple[Any, ...], best: tuple[Any, ...]) -> Why:
     return next(why for why, own, its in zip(_RANKS, rank, best, strict=True) if own != its)
 
 
-def _priced(line: PriceLine, candidate: Candidate, count: Fraction, factor: Fraction) -> Won:
+def _priced(line: PriceLine, candidate: Candidate, wanted: Unit, own: Unit) -> Won:
     """What the line costs by this price: looked up in the price's unit, and said in the line's."""
     entry, book = candidate.entry, candidate.book
-    own = line.product.unit(entry.unit)
-    portions = entry.portions(count / own.factor)
-    ratio = own.factor / factor
-    is_converted = ratio != 1
+    quantity = Fraction(line.quantity)
+    ratio = _ONE if own is wanted else own.factor / wanted.factor
+    is_converted = ratio is not _ONE and ratio != 1
+    portions = entry.portions(quantity / ratio if is_converted else quantity)
     if is_converted:
         portions = tuple(
             Portion(portion.quantity * ratio, _converted(portion.unit_price, ratio, book.price_increment))
             for portion in portions
         )
-    exact = sum((portion.quantity * Fraction(portion.unit_price.amount) for portion in portions), Fraction(0))
     currency = entry.unit_price.currency
     if len(portions) == 1:
         unit_price = portions[0].unit_price
+        amount = _WIDE.multiply(unit_price.amount, line.quantity)
     else:
-        quantity = sum((portion.quantity for portion in portions), Fraction(0))
-        unit_price = Money(decimal_of(exact / quantity, PRICE_DIGITS) if quantity else Decimal(0), currency)
+        exact = sum(
+            (portion.quantity * Fraction(portion.unit_price.amount) for portion in portions), Fraction(0)
+        )
+        unit_price = Money(decimal_of(exact / quantity) if quantity else Decimal(0), currency)
+        amount = decimal_of(exact, 2 * PRICE_DIGITS)
     return Won(
         candidate=candidate,
         unit_price=unit_price,
-        amount=Money(decimal_of(exact, 2 * PRICE_DIGITS), currency),
+        amount=Money(amount, currency),
         portions=portions,
         is_converted=is_converted,
         is_of_parent=entry.product_id != line.product.id,

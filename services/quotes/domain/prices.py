@@ -262,6 +262,8 @@ class PriceBookEntry(Entity):
     def portions(self, quantity: Fraction) -> tuple[Portion, ...]:
         """What a quantity, in the unit of the price, is made of at which prices: in volume tiers one
         portion, in graduated ones one for each tier that it reaches into."""
+        if not self.tiers:
+            return (Portion(quantity, self.unit_price),)
         steps = [(Fraction(0), self.unit_price)]
         steps += [(Fraction(tier.from_quantity), tier.unit_price) for tier in self.tiers]
         if self.tier_mode is TierMode.VOLUME:

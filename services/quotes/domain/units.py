@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, floor
 
 from chassis.errors import FailedPrecondition, InvalidArgument
@@ -74,7 +75,7 @@ class Unit:
     @property
     def factor(self) -> Fraction:
         """How many base units it is."""
-        return Fraction(self.numerator, self.denominator)
+        return _factor(self.numerator, self.denominator)
 
     def rounded(self, quantity: Decimal, field: str = "quantity") -> Decimal:
         """The quantity that is sold where this one is asked for.
@@ -90,6 +91,10 @@ class Unit:
         if self.rounding is Rounding.REFUSE:
             raise QuantityNotInSteps(self, quantity, field)
         return _EXACT.multiply(self.step, Decimal(_whole(steps, self.rounding)))
+
+
+# Fractions are dear to make, and a catalogue has few factors.
+_factor = lru_cache(maxsize=1024)(Fraction)
 
 
 def _whole(steps: Fraction, rounding: Rounding) -> int:
