@@ -32,11 +32,14 @@ def bench(
     def say(row: dict[str, Any]) -> None:
         progress.print(row["name"], style="dim")
 
-    rows = uvloop.run(
-        _measure_holds(scale, processes or None, say)
-        if holds
-        else _measure(scale, processes or None, maven, say)
-    )
+    if pricing:
+        rows = _pricing(scale, say)
+    else:
+        rows = uvloop.run(
+            _measure_holds(scale, processes or None, say)
+            if holds
+            else _measure(scale, processes or None, maven, say)
+        )
     if as_json:
         console.print_json(json.dumps(rows))
     else:

@@ -100,15 +100,16 @@ def a_document(seed: int, lines: int, settings: Settings | None = None) -> Docum
 
 
 def the_promotions(seed: int, count: int, among: Document) -> tuple[Promotion, ...]:
-    """So many live promotions; half of those for products are for some that the quote has."""
+    """So many live promotions; half of those for products are for some that the quote has, two a line at most."""
     draw = random.Random(f"promotions {seed}")
     quoted = [int(line.product[-4:]) for line in among.lines]
-    return tuple(_promotion(draw, number, quoted) for number in range(count))
+    share = min(0.5, 2 * len(quoted) / count)
+    return tuple(_promotion(draw, number, quoted, share) for number in range(count))
 
 
-def _promotion(draw: random.Random, number: int, quoted: list[int]) -> Promotion:
+def _promotion(draw: random.Random, number: int, quoted: list[int], share: float) -> Promotion:
     def product() -> int:
-        return draw.choice(quoted) if draw.random() < 0.5 else draw.randrange(PRODUCTS)
+        return draw.choice(quoted) if draw.random() < share else draw.randrange(PRODUCTS)
 
     def products(most: int) -> Matching:
         return Matching(products=frozenset(f"product-{product():04}" for _ in range(draw.randint(1, most))))

@@ -7,6 +7,7 @@ orders that promise most, and how much better it could be at most is said.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -57,7 +58,7 @@ class Allocation:
     """Allocations for one problem."""
 
     def __init__(
-        self, lines: Lines, free: Sequence[int], price: Callable[[int, int], int], minor: int
+        self, lines: Lines, free: Sequence[int], price: Callable[[int, int], int], minor: int, deadline: float
     ) -> None:
         """`free` says by line which offers stand on whole lines or any units; `price` what an amount counts."""
         self._problem: Problem = lines.problem
@@ -65,6 +66,7 @@ class Allocation:
         self._free = free
         self._price = price
         self._minor = minor
+        self._deadline = deadline
         self._alone: dict[tuple[int, int], Allocated | None] = {}
 
     def line(self, line: int, allowed: int, placed: Placed = ()) -> tuple[int, int, tuple[Part, ...]] | None:
@@ -317,6 +319,9 @@ class Allocation:
                 best = settled
             if best.cost <= least:
                 break
+            if time.perf_counter() > self._deadline:
+                is_complete = False
+                break
         if not is_complete and best.cost > least:
             joint = self._joint_reach(lines, allowed, offers, without.cost, best)
             if joint is not None:
@@ -360,6 +365,8 @@ class Allocation:
         for place, table in enumerate(tables):
             further: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
             hope = best_of[place + 1]
+            if time.perf_counter() > self._deadline:
+                return None
             for taken, (cost, how) in states.items():
                 for units, more in table.items():
                     now = tuple(map(sum, zip(taken, units, strict=True)))

@@ -67,7 +67,7 @@ def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> So
     plain = plain_of(problem)
     if not problem.offers:
         return Solved(plain, plain.total, 0)
-    model = Model(problem, memory)
+    model = Model(problem, memory, deadline)
     search = Search(model.network, deadline, model.spare)
     found = search.best((1 << len(problem.offers)) - 1)
     computed = _priced(model, found)

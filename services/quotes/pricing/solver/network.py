@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import lcm
+from math import inf, lcm
 
 from services.quotes.pricing.charges import gift_amount, settle_charges
 from services.quotes.pricing.computed import Computed
@@ -20,7 +20,7 @@ from services.quotes.pricing.solver.search import Cell, Cost, Network, bits
 class Model:
     """Everything that searching asks, made once for a problem."""
 
-    def __init__(self, problem: Problem, memory: Memory | None = None) -> None:
+    def __init__(self, problem: Problem, memory: Memory | None = None, deadline: float = inf) -> None:
         self.problem = problem
         count = len(problem.offers)
         self._scale = self._common_scale()
@@ -46,7 +46,7 @@ class Model:
         self._memory.enter(problem, self.minor)
         self._solved: list[Solved] = []
         self._scopes: list[int] = []
-        self.allocation = Allocation(self.lines, free, self.price, self.minor)
+        self.allocation = Allocation(self.lines, free, self.price, self.minor, deadline)
         self._cells: list[tuple[list[int], list[Offer]]] = []
         cells = self._line_cells(free)
         cells += [self._gift_cell(index, worth) for index, worth in gifts.items()]
