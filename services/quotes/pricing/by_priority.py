@@ -105,7 +105,7 @@ def _ways(problem: Problem, plan: Plan, offer: Offer) -> Iterable[Plan]:
         yield parts, (*document, offer.code)
         return
     if offer.kind in (Kind.BUY_GET, Kind.BUNDLE, Kind.GROUP_AMOUNT):
-        for times in range(min(most_repeats(problem, offer), 10_000), 0, -1):
+        for times in range(_most_now(problem, parts, offer), 0, -1):
             found = _group(problem, parts, offer, times)
             if found is not None:
                 yield _with(parts, offer, *found), document
@@ -149,6 +149,19 @@ def _free(parts: Iterable[_Part], offer: Offer) -> dict[int, int]:
         if part.units and not (part.is_used_up and offer.uses_up is not UsesUp.NOTHING):
             free[part.line] = free.get(part.line, 0) + part.units
     return free
+
+
+def _most_now(problem: Problem, parts: list[_Part], offer: Offer) -> int:
+    """How often a group may be repeated at most with the units that are left; 1,000 are tried at most."""
+    free = _free(parts, offer)
+    most = min(most_repeats(problem, offer), 1000)
+    size = group_size(offer)
+    most = min(most, sum(free.get(line, 0) for line in offer.targets) // size)
+    if isinstance(offer.benefit, BuyGet) and offer.uses_up is UsesUp.ALL:
+        bought = offer.benefit.buy_quantity
+        most = min(most, sum(free.get(line, 0) for line in offer.buys) // bought)
+        most = min(most, sum(free.get(line, 0) for line in {*offer.buys, *offer.targets}) // (size + bought))
+    return most
 
 
 def _reach(problem: Problem, parts: list[_Part], offer: Offer) -> dict[int, int]:

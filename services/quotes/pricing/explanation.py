@@ -23,6 +23,7 @@ from services.quotes.pricing.splitting import cheaper_apart
 from services.quotes.pricing.thresholds import money, thresholds
 
 _MOST_WORK = 400  # lines times promotions whose loss, or gain, is priced; beyond, they are only named
+_MOST_TRIED = 150  # the same without detail: what is lost is tried beside what was chosen
 _SMALL = 40  # lines times promotions up to which all is priced without being asked for
 
 
@@ -57,8 +58,8 @@ def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
             continue
         work += len(problem.lines)
         offer = problem.offers[problem.offer_index[code]]
-        tried = work <= _MOST_WORK
-        yield Unused(code, (_lost(computed, offer, tried=tried, priced=tried and detail),))
+        tried = work <= (_MOST_WORK if detail else _MOST_TRIED)
+        yield Unused(code, (_lost(computed, offer, tried=tried, priced=detail and tried),))
 
 
 def _lost(computed: Computed, offer: Offer, *, tried: bool, priced: bool) -> Reason:

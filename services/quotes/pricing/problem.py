@@ -37,6 +37,7 @@ from services.quotes.pricing.quoted import Quoted
 from services.quotes.pricing.rounding import EXACT, ceiling, digits, half_up, net_of_gross, ratio, scaled
 
 _MOST_DIGITS = 40
+_HUNDRED = Decimal(100)
 
 
 class Kind(Enum):
@@ -323,6 +324,8 @@ def _settle_plain(problem: Problem) -> None:
             least = max(least, 1)
         facts.least = least
         facts.promotable = facts.line.discountable and facts.plain > 0 and facts.plain >= (facts.floor or 0)
+    if all(facts.promotable for facts in problem.lines):
+        return
     for offer in problem.offers:
         offer.targets = tuple(index for index in offer.targets if problem.lines[index].promotable)
         if offer.parts:
@@ -345,10 +348,10 @@ def _margin_floor(document: Document, line: Line, cost: Decimal, margin: Decimal
     """The least amount whose net leaves the margin: net × (100 - margin) ≥ cost × 100."""
     whole_cost = EXACT.multiply(cost, line.quantity)
     places = digits(whole_cost) + digits(margin)
-    left = scaled(100 - margin, digits(margin))
+    left = scaled(EXACT.subtract(_HUNDRED, margin), digits(margin))
     if left <= 0:
         return 10**18  # no price leaves a margin of 100 percent
-    wanted = scaled(whole_cost * 100, document.exponent + places)
+    wanted = scaled(whole_cost, document.exponent + places + 2)
     net = ceiling(wanted, left * 10 ** (places - digits(margin)))
     if not document.prices_include_tax:
         return net
@@ -397,7 +400,7 @@ def _offer(
     match benefit:
         case PercentOff(percent=percent, target=target):
             offer.targets = quoted.lines(target)
-            offer.percent = ratio(min(percent, Decimal(100)))
+            offer.percent = ratio(min(percent, _HUNDRED))
         case AmountOff(amount=amount, target=target, per=per, max_groups=max_groups):
             offer.targets = quoted.lines(target)
             offer.amount = scaled(amount, power)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from services.quotes.pricing.charges import gift_amount
@@ -29,6 +29,8 @@ from services.quotes.pricing.problem import Kind, Offer, Problem, prepare
 from services.quotes.pricing.ranking import funding
 from services.quotes.pricing.rounding import EXACT, half_up, scaled
 
+Units = Mapping[int, Mapping[str, int]]  # rewarded whole units by offer and line key
+
 
 def evaluate(document: Document, promotions: Sequence[Promotion], selection: Selection = NOTHING) -> Result:
     """Price a document under a selection.
@@ -43,10 +45,13 @@ def evaluate(document: Document, promotions: Sequence[Promotion], selection: Sel
 def report(computed: Computed) -> Result:
     """The answer, without what searching and explaining add."""
     problem = computed.problem
-    lines = [_line(computed, index) for index in range(len(problem.lines))]
+    units = {offer: _count(computed, places) for offer, places in computed.choice.by_offer.items()}
+    lines = [_line(computed, index, units) for index in range(len(problem.lines))]
     gifts = [line for index in computed.applied for line in _gift(problem, problem.offers[index])]
     charges = tuple(_charge(computed, place) for place in range(len(computed.charges)))
-    applied = tuple(_applied(computed, problem.offers[index]) for index in computed.applied)
+    applied = tuple(
+        _applied(computed, problem.offers[index], units.get(index, {})) for index in computed.applied
+    )
     by_rate: dict[Decimal, int] = {}
     for facts, tax in zip(problem.lines, computed.taxes, strict=True):
         by_rate[facts.line.tax_rate] = by_rate.get(facts.line.tax_rate, 0) + tax
@@ -74,7 +79,7 @@ def _document_below(computed: Computed) -> bool:
     return slack is not None and slack < 0
 
 
-def _line(computed: Computed, index: int) -> PricedLine:
+def _line(computed: Computed, index: int, units: Units) -> PricedLine:
     problem = computed.problem
     facts = problem.lines[index]
     line = facts.line
@@ -95,14 +100,16 @@ def _line(computed: Computed, index: int) -> PricedLine:
         net=net,
         tax=tax,
         gross=net + tax,
-        steps=_steps(computed, index, subtotal, before, amount),
+        steps=_steps(computed, index, units, subtotal, before, amount),
         cost=None if facts.cost is None else half_up(facts.cost, problem.tick),
         floor=facts.floor,
         needs_approval=facts.floor is not None and amount < facts.floor,
     )
 
 
-def _steps(computed: Computed, index: int, subtotal: int, before: int, amount: int) -> tuple[PriceStep, ...]:
+def _steps(
+    computed: Computed, index: int, units: Units, subtotal: int, before: int, amount: int
+) -> tuple[PriceStep, ...]:
     problem = computed.problem
     facts = problem.lines[index]
     steps: list[PriceStep] = []
@@ -124,7 +131,7 @@ def _steps(computed: Computed, index: int, subtotal: int, before: int, amount: i
                 amount=now,
                 code=problem.offers[offer].code,
                 phase=problem.phases[problem.offers[offer].phase],
-                units=_units(computed, offer).get(facts.key, facts.whole),
+                units=units.get(offer, {}).get(facts.key, facts.whole),
                 truncated=offer in computed.truncated,
             )
         )
@@ -133,10 +140,6 @@ def _steps(computed: Computed, index: int, subtotal: int, before: int, amount: i
     if amount != before:
         steps.append(PriceStep(kind=StepKind.DOCUMENT_MANUAL, change=amount - before, amount=amount))
     return tuple(steps)
-
-
-def _units(computed: Computed, offer: int) -> dict[str, int]:
-    return _count(computed, computed.choice.by_offer.get(offer, ()))
 
 
 def _count(computed: Computed, places: Sequence[int]) -> dict[str, int]:
@@ -190,7 +193,7 @@ def _charge(computed: Computed, place: int) -> PricedCharge:
     )
 
 
-def _applied(computed: Computed, offer: Offer) -> Applied:
+def _applied(computed: Computed, offer: Offer, units: Mapping[str, int]) -> Applied:
     problem = computed.problem
     index = offer.index
     by_line = {
@@ -206,12 +209,12 @@ def _applied(computed: Computed, offer: Offer) -> Applied:
     if isinstance(offer.benefit, Gift):
         value = gift_amount(problem, offer.benefit.unit_value, offer.benefit.quantity)
     grouped = offer.kind in (Kind.BUY_GET, Kind.BUNDLE, Kind.GROUP_AMOUNT)
-    by_index = {problem.line_index[key]: number for key, number in _units(computed, index).items()}
+    by_index = {problem.line_index[key]: number for key, number in units.items()}
     return Applied(
         code=offer.code,
         discount=discount,
         by_line=by_line,
-        units=_units(computed, index),
+        units=units,
         bought=_count(computed, computed.choice.bought.get(index, ())),
         repeats=(repeats(offer, by_index) or 0) if grouped else 0,
         truncated=index in computed.truncated,
