@@ -8,204 +8,93 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from chassis.entity import Entity, Event
-from chassis.errors import FailedPrecondition, InvalidArgument
+from chassis.entity import Entity
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
 from services.quotes.domain.choices import must_be_chosen, must_be_chosen_once
 from services.quotes.domain.discounts import spread_discount
 from services.quotes.domain.lines import MAX_AMOUNT, AmountTooLarge, QuoteLine, must_not_be_negative
 from services.quotes.domain.payments import Instalment, scheduled
+from services.quotes.domain.quote_events import (
+    GIVEN_UP,
+    IN_PREPARATION,
+    OPEN,
+    WITH_CUSTOMER,
+    QuoteAccepted,
+    QuoteApproved,
+    QuoteCancelled,
+    QuoteCreated,
+    QuoteDeleted,
+    QuoteExpired,
+    QuoteMadePrimary,
+    QuoteRecalled,
+    QuoteRejected,
+    QuoteSent,
+    QuoteState,
+    QuoteSubmitted,
+    QuoteSuperseded,
+    QuoteUndeleted,
+    QuoteUpdated,
+    QuoteViewed,
+)
+from services.quotes.domain.quote_refusals import (
+    CurrencyUnknown,
+    PrimaryQuoteStands,
+    QuoteAwaitsApproval,
+    QuoteEmpty,
+    QuoteEnded,
+    QuoteNotDraft,
+    QuoteNotInApproval,
+    QuoteNotRevisable,
+    QuoteNotSent,
+    QuoteOutOfDate,
+    QuoteRevised,
+)
 from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import UNTAXED, TaxAmount, Taxation, taxed
+
+__all__ = [
+    "GIVEN_UP",
+    "IN_PREPARATION",
+    "OPEN",
+    "VALIDITY",
+    "WITH_CUSTOMER",
+    "CurrencyUnknown",
+    "PrimaryQuoteStands",
+    "Quote",
+    "QuoteAccepted",
+    "QuoteApproved",
+    "QuoteAwaitsApproval",
+    "QuoteCancelled",
+    "QuoteCreated",
+    "QuoteDeleted",
+    "QuoteEmpty",
+    "QuoteEnded",
+    "QuoteExpired",
+    "QuoteMadePrimary",
+    "QuoteNotDraft",
+    "QuoteNotInApproval",
+    "QuoteNotRevisable",
+    "QuoteNotSent",
+    "QuoteOutOfDate",
+    "QuoteRecalled",
+    "QuoteRejected",
+    "QuoteRevised",
+    "QuoteSent",
+    "QuoteState",
+    "QuoteSubmitted",
+    "QuoteSuperseded",
+    "QuoteUndeleted",
+    "QuoteUpdated",
+    "QuoteViewed",
+]
 
 VALIDITY = timedelta(days=30)
 """How long a quote stands that does not say."""
 _TICK = timedelta(microseconds=1)
-
-
-class QuoteState(Enum):
-    """Where a quote stands."""
-
-    DRAFT = "draft"
-    SENT = "sent"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    IN_APPROVAL = "in_approval"
-    APPROVED = "approved"
-    VIEWED = "viewed"
-    SUPERSEDED = "superseded"
-
-
-WITH_CUSTOMER = frozenset({QuoteState.SENT, QuoteState.VIEWED})
-"""The customer has it and has not decided: everything in it is firm."""
-IN_PREPARATION = frozenset({QuoteState.DRAFT, QuoteState.IN_APPROVAL, QuoteState.APPROVED})
-"""The customer has not had it."""
-OPEN = WITH_CUSTOMER | IN_PREPARATION
-GIVEN_UP = frozenset({QuoteState.REJECTED, QuoteState.EXPIRED, QuoteState.CANCELLED, QuoteState.SUPERSEDED})
-"""Nothing comes of it any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteCreated(Event):
-    """A quote was made, as a draft."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteUpdated(Event):
-    """A draft was changed, or a quote gave way to another as the primary one."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteSubmitted(Event):
-    """A draft was handed in for approval."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteApproved(Event):
-    """Everybody who had to has approved a quote, or nobody had to."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteRecalled(Event):
-    """A quote went back from approval to be a draft."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteSent(Event):
-    """A quote was sent to the customer."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteViewed(Event):
-    """A customer opened a quote for the first time."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteAccepted(Event):
-    """A customer accepted a quote."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteRejected(Event):
-    """A customer rejected a quote."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteExpired(Event):
-    """A sent quote's validity passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteCancelled(Event):
-    """A quote was withdrawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteSuperseded(Event):
-    """A quote that the customer had was replaced by its next revision."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteMadePrimary(Event):
-    """A quote became the primary one of its opportunity."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteDeleted(Event):
-    """A draft was deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteUndeleted(Event):
-    """A deleted draft was restored."""
-
-
-class QuoteNotDraft(FailedPrecondition):
-    """Only a draft can be changed, sent or deleted."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(
-            f"Quote {quote.number} is {quote.state.value}, no longer a draft; revise it instead."
-        )
-
-
-class QuoteNotInApproval(FailedPrecondition):
-    """Only what was submitted can be approved or recalled."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} is {quote.state.value}: it is not in approval.")
-
-
-class QuoteAwaitsApproval(FailedPrecondition):
-    """What is in approval is not sent before it is approved."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} is in approval and has not been approved yet.")
-
-
-class QuoteNotSent(FailedPrecondition):
-    """Only a quote that the customer has can be accepted or rejected."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} is {quote.state.value}: only a sent quote can be decided on.")
-
-
-class QuoteEnded(FailedPrecondition):
-    """The quote is accepted, rejected, expired, cancelled or superseded."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} is {quote.state.value} already.")
-
-
-class QuoteOutOfDate(FailedPrecondition):
-    """The quote's validity has passed."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} was valid until {quote.valid_until}.", field="valid_until")
-
-
-class QuoteEmpty(FailedPrecondition):
-    """A quote without lines offers nothing."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} has no lines.", field="lines")
-
-
-class QuoteNotRevisable(FailedPrecondition):
-    """What the customer has not had is changed, and what was accepted stands."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} is {quote.state.value} and cannot be revised.")
-
-
-class QuoteRevised(FailedPrecondition):
-    """A quote has one next revision."""
-
-    def __init__(self, quote: Quote) -> None:
-        super().__init__(f"Quote {quote.number} revision {quote.revision} has been revised already.")
-
-
-class PrimaryQuoteStands(FailedPrecondition):
-    """Once the primary quote is accepted, no other takes its place."""
-
-    def __init__(self, primary: Quote) -> None:
-        super().__init__(f"Quote {primary.number} is the primary one and has been accepted.")
-
-
-class CurrencyUnknown(InvalidArgument):
-    """Neither the quote nor its opportunity says in which currency."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The opportunity has no amount yet: state the quote's currency.", field="quote.currency"
-        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -146,8 +146,8 @@ def set_lines(target: Any, lines: Iterable[QuoteLine]) -> None:
 
 
 def drafts_of(message: pb.Quote) -> tuple[LineDraft, ...]:
-    """The lines as the client asks for them."""
-    return tuple(_draft(index, line) for index, line in enumerate(message.lines))
+    """The lines as the client asks for them. Gifts come and go with their promotions; nobody asks for them."""
+    return tuple(_draft(index, line) for index, line in enumerate(message.lines) if not line.is_gift)
 
 
 def _draft(index: int, line: pb.QuoteLine) -> LineDraft:
