@@ -20,6 +20,7 @@ from sfa.quotes.v1 import orders_pb2 as pb
 from sfa.quotes.v1.reports_pb2_grpc import ReportServiceStub
 
 from tests.eventually import eventually
+from tests.quotes.promotions import Promotions
 from tests.quotes.service import Shop, euros, line, refusal
 from tests.quotes.warehouse import Depot, Erp, level, shipment
 from tests.stack import Stack
@@ -115,7 +116,8 @@ async def test_an_order_tells_an_erp_all_that_it_needs(shop: Shop, office: Shop,
     depot = Depot(office)
     chair = await office.product("C-1", external_ids=[ExternalId(system="erp", id="900-1")])
     await depot.warehouse("HH")
-    await depot.say(level("HH", "C-1", 1, 4))
+    await depot.say(level("HH", "C-1", 1, 6))
+    await Promotions(running, "operations").active("SPRING")
     await running.settled()
     freight = quotes_pb2.QuoteLine(
         kind=quotes_pb2.QuoteLine.FREIGHT, description="Freight", quantity="1", unit_price=euros(9)
@@ -138,8 +140,10 @@ async def test_an_order_tells_an_erp_all_that_it_needs(shop: Shop, office: Shop,
     assert (who.name, who.external_ids[0].id) == ("Ada & Co.", "C-900")
     assert (who.billing_address.street, who.shipping_address.street) == ("Main Road 1", "Yard 2")
     assert [each.description for each in order.lines] == ["Product C-1", "Freight"]
-    assert (order.payable_total, order.payment_days, order.terms) == (euros(63), 30, "EXW")
-    assert [each.amount for each in order.payment_schedule] == [euros(31, 50), euros(31, 50)]
+    assert (order.payable_total, order.payment_days, order.terms) == (euros(57, 60), 30, "EXW")
+    assert [each.code for each in order.promotions] == ["SPRING"]
+    assert (order.lines[0].promotion_amount, order.lines[0].total) == (euros(6), euros(48, 60))
+    assert [each.amount for each in order.payment_schedule] == [euros(28, 80), euros(28, 80)]
     assert (order.requested_date.year, order.purchase_order_number) == (2099, "PO-7")
     goods, carriage = order.items
     assert (goods.product_code, goods.product_external_ids[0].id, goods.ordered_quantity) == (
@@ -147,7 +151,7 @@ async def test_an_order_tells_an_erp_all_that_it_needs(shop: Shop, office: Shop,
         "900-1",
         "6",
     )
-    assert [(each.warehouse, each.quantity) for each in goods.reserved] == [("HH", "4")]
+    assert [(each.warehouse, each.quantity) for each in goods.reserved] == [("HH", "6")]
     assert (carriage.product_code, list(carriage.parts)) == ("", [])
     await running.settled()
     message = await (await running.events()).get_last_msg(

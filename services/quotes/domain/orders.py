@@ -20,6 +20,7 @@ from services.quotes.domain.fulfilment import Invoice, Item, Payment, Said, Ship
 from services.quotes.domain.lines import QuoteLine
 from services.quotes.domain.payments import Instalment
 from services.quotes.domain.quotes import Quote, QuoteAccepted
+from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import TaxAmount
 
 
@@ -171,6 +172,7 @@ class Order(Entity):
     tax_region: str = ""
     tax_total: Decimal = Decimal(0)
     payable_total: Decimal = Decimal(0)
+    promotions: tuple[AppliedPromotion, ...] = ()
     taxes: tuple[TaxAmount, ...] = ()
     is_tax_exempt: bool = False
     payment_days: int = 0
@@ -318,6 +320,6 @@ def order_by_accepting(
 _TAKEN_OVER: Final = (
     *("opportunity_id", "account_id", "contact_id", "owner_id", "currency", "subtotal", "total"),
     *("discount_percent", "discount_value", "prices_include_tax", "tax_region", "tax_total", "payable_total"),
-    *("taxes", "is_tax_exempt", "payment_days", "payment_schedule", "terms"),
+    *("promotions", "taxes", "is_tax_exempt", "payment_days", "payment_schedule", "terms"),
     *("exchange_rate", "exchange_currency", "exchange_date", "requested_date"),
 )

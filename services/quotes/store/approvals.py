@@ -12,7 +12,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.call import Call, Sight
 from chassis.database import Prepared
-from chassis.errors import AlreadyExists
 from chassis.store import EntityStore, Page, PageRequest
 from services.quotes.domain.approval_rules import ApprovalRule
 from services.quotes.domain.approvals import Approval, ApprovalState, Person
@@ -56,13 +55,6 @@ _KEEP: Final = Prepared(
 _INACTIVE: Final = Prepared(
     sa.text("SELECT user_id FROM approvers WHERE user_id = ANY(:users) AND NOT is_active")
 )
-
-
-class ApprovalPending(AlreadyExists):
-    """A quote has one approval at a time; somebody submitted it at this moment."""
-
-    def __init__(self) -> None:
-        super().__init__("The quote has been submitted already.", field="id")
 
 
 class ApprovalRuleStore(EntityStore[ApprovalRule]):

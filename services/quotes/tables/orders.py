@@ -27,9 +27,11 @@ from services.quotes.domain.fulfilment import (
 )
 from services.quotes.domain.orders import Customer, Order, OrderState, PostalAddress
 from services.quotes.domain.payments import Instalment
+from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import TaxAmount
 from services.quotes.tables.base import metadata
 from services.quotes.tables.lines import LINES
+from services.quotes.tables.quotes import promotion_of
 from services.quotes.wire import orders as wire
 
 orders = entity_table(
@@ -56,6 +58,7 @@ orders = entity_table(
     Column("tax_region", Text),
     Column("tax_total", Numeric),
     Column("payable_total", Numeric, nullable=False),
+    Column("promotions", JSONB),
     Column("taxes", JSONB),
     Column("is_tax_exempt", Boolean),
     Column("payment_days", Integer),
@@ -209,6 +212,7 @@ ORDER = EntityType(
         "customer": document(customer_of),
         "lines": LINES,
         "items": listed(Item, _item),
+        "promotions": listed(AppliedPromotion, promotion_of),
         "taxes": listed(TaxAmount, _tax),
         "payment_schedule": listed(Instalment, _instalment),
         "standing": document(standing_of),

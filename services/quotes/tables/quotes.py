@@ -97,7 +97,8 @@ def _instalment(item: dict[str, Any]) -> Instalment:
     return Instalment(item["label"], Decimal(item["percent"]), item["days"], Decimal(item["amount"]))
 
 
-def _promotion(item: dict[str, Any]) -> AppliedPromotion:
+def promotion_of(item: dict[str, Any]) -> AppliedPromotion:
+    """A promotion in the price, out of jsonb."""
     discount, coupon_id = money_of(item["discount"]), item["coupon_id"]
     assert discount is not None
     return AppliedPromotion(
@@ -149,7 +150,7 @@ QUOTE = EntityType(
         "segments": array(),
         "territories": array(),
         "coupon_codes": array(),
-        "promotions": listed(AppliedPromotion, _promotion),
+        "promotions": listed(AppliedPromotion, promotion_of),
         "credit_warnings": array(),
     },
 )

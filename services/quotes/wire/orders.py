@@ -85,6 +85,15 @@ def _set_sums(result: pb.Order, order: Order) -> None:
         "paid_total",
     ):
         convert.set_money(getattr(result, name), order.money(getattr(order, name)))
+    for applied in order.promotions:
+        promotion = result.promotions.add(
+            promotion_id=str(applied.promotion_id),
+            code=applied.code,
+            name=applied.name,
+            count=applied.count,
+            coupon_code=applied.coupon_code,
+        )
+        convert.set_money(promotion.discount, applied.discount)
     if order.discount_percent:
         result.discount_percent = convert.decimal_text(order.discount_percent)
     if order.discount_value:

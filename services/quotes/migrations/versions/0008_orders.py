@@ -35,6 +35,7 @@ def _orders() -> None:
             ADD COLUMN tax_region text NOT NULL DEFAULT '',
             ADD COLUMN tax_total numeric NOT NULL DEFAULT 0,
             ADD COLUMN payable_total numeric,
+            ADD COLUMN promotions jsonb NOT NULL DEFAULT '[]',
             ADD COLUMN taxes jsonb NOT NULL DEFAULT '[]',
             ADD COLUMN is_tax_exempt boolean NOT NULL DEFAULT false,
             ADD COLUMN payment_days integer NOT NULL DEFAULT 0,
