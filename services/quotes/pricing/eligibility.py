@@ -177,8 +177,7 @@ def _simple(quoted: Quoted, benefit: Simple | Graduated) -> Iterable[Reason]:
 
 def discountable_units(quoted: Quoted, matching: Matching) -> int:
     """Whole units on matching lines that may be discounted."""
-    lines = quoted.document.lines
-    return sum(quoted.whole[index] for index in quoted.lines(matching) if lines[index].discountable)
+    return quoted.units(matching, discountable=True)
 
 
 def lacking_for(quoted: Quoted, benefit: BuyGet | BundlePrice | AmountOff, groups: int) -> list[Reason]:

@@ -48,6 +48,7 @@ def explain(computed: Computed, *, detail: bool | None = None) -> Result:
 def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
     problem = computed.problem
     used = {problem.offers[i].code for i in computed.applied}
+    users = _users_by_line(computed)
     work = 0
     for promotion in problem.promotions:
         code = promotion.code
@@ -59,11 +60,10 @@ def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
         work += len(problem.lines)
         offer = problem.offers[problem.offer_index[code]]
         tried = work <= (_MOST_WORK if detail else _MOST_TRIED)
-        yield Unused(code, (_lost(computed, offer, tried=tried, priced=detail and tried),))
+        yield Unused(code, (_lost(computed, offer, users, tried=tried, priced=detail and tried),))
 
 
-def _lost(computed: Computed, offer: Offer, *, tried: bool, priced: bool) -> Reason:
-    problem = computed.problem
+def _lost(computed: Computed, offer: Offer, by_line: Users, *, tried: bool, priced: bool) -> Reason:
     if not offer.targets and offer.gains is not None:
         return Reason(
             kind=ReasonKind.FLOOR,
@@ -71,10 +71,10 @@ def _lost(computed: Computed, offer: Offer, *, tried: bool, priced: bool) -> Rea
         )
     if offer.index in computed.choice.selected:
         return Reason(kind=ReasonKind.NO_EFFECT, message="Would take nothing off.")
-    against = [i for i in computed.applied if problem.conflict(offer.index, i)]
+    against = [i for i in computed.applied if offer.conflicts >> i & 1]
     if against:
         return _beaten(computed, offer, against, "Does not go together with", priced=priced)
-    users = _users(computed, offer)
+    users = _users(offer, by_line)
     if not tried:
         if users:
             return _beaten(computed, offer, users, "Its units are used up by", priced=False)
@@ -82,19 +82,27 @@ def _lost(computed: Computed, offer: Offer, *, tried: bool, priced: bool) -> Rea
     return _tried(computed, offer, users, priced=priced)
 
 
-def _users(computed: Computed, offer: Offer) -> list[int]:
+Users = dict[int, set[int]]  # offers that use up units, by line
+
+
+def _users_by_line(computed: Computed) -> Users:
+    offers = computed.problem.offers
+    users: Users = {}
+    for piece in computed.choice.pieces:
+        for index in (*piece.offers, piece.bought_for):
+            if index >= 0 and (index == piece.bought_for or offers[index].uses_up is not UsesUp.NOTHING):
+                users.setdefault(piece.line, set()).add(index)
+    return users
+
+
+def _users(offer: Offer, by_line: Users) -> list[int]:
     """Offers that use up units it could take, when it uses units up itself."""
     if offer.uses_up is UsesUp.NOTHING:
         return []
-    offers = computed.problem.offers
-    lines = {*offer.targets, *offer.buys}
-    users: set[int] = set()
-    for piece in computed.choice.pieces:
-        if piece.line in lines:
-            users.update(i for i in piece.offers if offers[i].uses_up is not UsesUp.NOTHING)
-            if piece.bought_for >= 0:
-                users.add(piece.bought_for)
-    return sorted(users)
+    found: set[int] = set()
+    for line in (*offer.targets, *offer.buys):
+        found.update(by_line.get(line, ()))
+    return sorted(found)
 
 
 def _beaten(computed: Computed, offer: Offer, against: Sequence[int], words: str, *, priced: bool) -> Reason:

@@ -426,7 +426,7 @@ def _offer(
         case FreeShipping(percent=percent):
             offer.percent = ratio(percent)
     if offer.kind in (Kind.UNIT_PERCENT, Kind.UNIT_AMOUNT, Kind.UNIT_PRICE, Kind.BUY_GET):
-        offer.gains = {i: gain(offer, lines[i].unit) for i in offer.targets}
+        offer.gains = _gains(offer, lines)
     return offer
 
 
@@ -439,6 +439,16 @@ def graduated(benefit: Graduated, units: int) -> Decimal:
         last = benefit.steps[place + 1].from_unit - 1 if place + 1 < len(benefit.steps) else units
         total += step.amount * max(0, min(units, last) - step.from_unit + 1)
     return total
+
+
+def _gains(offer: Offer, lines: Sequence[LineFacts]) -> dict[int, int]:
+    """`gain` of a unit at the quoted price, by line."""
+    if offer.kind is Kind.UNIT_AMOUNT:
+        return dict.fromkeys(offer.targets, offer.amount)
+    if offer.kind is Kind.UNIT_PRICE:
+        return {i: max(0, lines[i].unit - offer.amount) for i in offer.targets}
+    numerator, denominator = offer.percent
+    return {i: lines[i].unit * numerator // denominator for i in offer.targets}
 
 
 def gain(offer: Offer, price: int) -> int:

@@ -18,6 +18,7 @@ class Quoted:
         "_lines",
         "_quantity",
         "_spend",
+        "_units",
         "amounts",
         "document",
         "whole",
@@ -38,6 +39,7 @@ class Quoted:
                 self._by_family.setdefault(family, []).append(index)
         self._lines: dict[Matching, tuple[int, ...]] = {}
         self._spend: dict[Matching, int] = {}
+        self._units: dict[tuple[Matching, bool], int] = {}
         self._quantity: dict[Matching, Decimal] = {}
 
     def lines(self, matching: Matching) -> tuple[int, ...]:
@@ -82,9 +84,16 @@ class Quoted:
             self._quantity[matching] = found
         return found
 
-    def units(self, matching: Matching) -> int:
-        """How many whole units of them there are."""
-        return sum(self.whole[index] for index in self.lines(matching))
+    def units(self, matching: Matching, *, discountable: bool = False) -> int:
+        """How many whole units of them there are, or only those on lines that may be discounted."""
+        key = (matching, discountable)
+        found = self._units.get(key)
+        if found is None:
+            lines = self.document.lines
+            found = self._units[key] = sum(
+                [self.whole[i] for i in self.lines(matching) if not discountable or lines[i].discountable]
+            )
+        return found
 
 
 def _amount(price: Decimal, quantity: Decimal, exponent: int) -> int:
