@@ -251,7 +251,23 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         if (code == 412 and IF_MATCH not in route.headers) or (code in (401, 403) and route.is_public):
             continue
         responses[str(code)] = {"$ref": f"#/components/responses/Problem{code}"}
+    if route.answers_raw and route.is_public:
+        responses |= _pages()
     return responses | {"default": {"$ref": "#/components/responses/Problem"}}
+
+
+def _pages() -> dict[str, Any]:
+    """What a page may say by its status: the service's page, or the gateway's problem."""
+    said = {
+        "303": "Done: go on at `Location`.",
+        "404": "A page that says that there is nothing here.",
+        "409": "A page that says what stands against it.",
+        "410": "A page that says what has ended.",
+        "422": "A page that says what is wrong, or a problem.",
+    }
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"*/*": {"schema": {"type": "string", "format": "binary"}}} | problem
+    return {status: {"description": text, "content": content} for status, text in said.items()}
 
 
 def _problem_response(description: str) -> dict[str, Any]:
