@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chassis.database import Prepared
 from chassis.money import Money
 from chassis.store import Conflict, EntityStore
 from services.quotes.domain.price_resolution import (
@@ -121,12 +123,17 @@ class PriceStore(EntityStore[PriceBookEntry]):
         ids = list(set(product_ids))
         if not ids:
             return {}
-        own = price_book_entries.c.account_id
-        whose = [own.is_(None)] if context.account_id is None else [own.is_(None), own == context.account_id]
-        statement = sa.union_all(*(_competing(ids, context, each, everything) for each in whose))
+        statement = _competing(context.account_id is not None, context.price_book_id is not None, everything)
+        values = {
+            "product_ids": ids,
+            "account_id": context.account_id,
+            "book_id": context.price_book_id,
+            "currency": context.currency,
+            "day": context.day,
+        }
         found: dict[UUID, list[Candidate]] = defaultdict(list)
         books: dict[UUID, PriceBook] = {}
-        for row in await self.tx.fetch(statement):
+        for row in await self.tx.fetch(statement, values):
             entry = self.type.rows.load(row)
             book = books.get(entry.price_book_id)
             if book is None:
@@ -171,25 +178,35 @@ _WIDTH = len(PRICE_BOOK_ENTRY.rows.columns)
 """Where the book's columns begin in a row of a price with its book."""
 
 
-def _competing(
-    product_ids: list[UUID], context: PriceContext, whose: sa.ColumnElement[bool], everything: bool
-) -> sa.Select[Any]:
-    """The prices of products for all customers or for one, with their books."""
+@cache
+def _competing(has_account: bool, has_book: bool, everything: bool) -> Prepared:
+    """The prices of products for all customers, and those of one, with their books. Written once for
+    each sort of question: SQLAlchemy would take longer to write it than the database to answer."""
+    own = price_book_entries.c.account_id
+    whose: list[sa.ColumnElement[bool]] = [own.is_(None)]
+    if has_account:
+        whose.append(own == sa.bindparam("account_id", type_=sa.Uuid))
+    return Prepared(sa.union_all(*(_leg(each, has_book, everything) for each in whose)))
+
+
+def _leg(whose: sa.ColumnElement[bool], has_book: bool, everything: bool) -> sa.Select[Any]:
     entry, book = price_book_entries.c, price_books.c
+    products = sa.any_(sa.bindparam("product_ids", type_=sa.ARRAY(sa.Uuid)))
     statement = (
         sa.select(*PRICE_BOOK_ENTRY.rows.columns, *PRICE_BOOK.rows.columns)
         .join_from(price_book_entries, price_books, entry.price_book_id == book.id)
-        .where(any_of(entry.product_id, product_ids, sa.Uuid), entry.deleted_at.is_(None), whose)
+        .where(entry.product_id == products, entry.deleted_at.is_(None), whose)
     )
     if everything:
         return statement
-    day = sa.literal(context.day, sa.Date)
+    day = sa.bindparam("day", type_=sa.Date)
     statement = statement.where(
-        entry.currency == context.currency,
+        entry.currency == sa.bindparam("currency", type_=sa.Text),
         book.deleted_at.is_(None),
         sa.func.coalesce(entry.valid_from, day) <= day,
         sa.func.coalesce(entry.valid_to, day) >= day,
     )
-    if context.price_book_id is not None:
-        return statement.where((book.id == context.price_book_id) | entry.account_id.is_not(None))
+    if has_book:
+        named = book.id == sa.bindparam("book_id", type_=sa.Uuid)
+        return statement.where(named | entry.account_id.is_not(None))
     return statement.where(book.is_standard | book.is_automatic | entry.account_id.is_not(None))
