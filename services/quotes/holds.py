@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from chassis import due
 from chassis.call import Call
 from chassis.ids import new_id
 from services.quotes.domain.availability import (
@@ -34,9 +33,10 @@ from services.quotes.domain.stock_settings import HoldsNotAllowed
 from services.quotes.domain.warehouses import Place
 from services.quotes.stock_needs import needs_of
 from services.quotes.store import stock_promises
-from services.quotes.store.stock import StockSettingsStore, WarehouseStore, locked_timelines
+from services.quotes.store.stock import StockSettingsStore, lock
 
-SWEEP: Final = "quote.holds_expire"
+_SWEPT_FROM: Final = 100
+"""How many expired holds of the same products are left lying, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ async def hold(
     settings = await StockSettingsStore(call).current()
     until = settings.holds_until(quote, call.now)
     needs = await needs_of(call, quote, day or call.now.date())
-    held = await _promise(
+    return await _promise(
         call,
         quote,
         needs,
@@ -87,9 +87,6 @@ async def hold(
         allow_shortage=allow_shortage,
         until=until,
     )
-    if held.promises:
-        await due.schedule(call, SWEEP, str(quote.id), until)
-    return held
 
 
 async def prolong(call: Call, quote: Quote) -> None:
@@ -102,9 +99,8 @@ async def prolong(call: Call, quote: Quote) -> None:
         until = settings.holds_until(quote, call.now)
     except HoldsNotAllowed:  # what was held before lasts as long as was said then
         return
-    _, at = await locked_timelines(call, {each.product_id for each in held})
-    await stock_promises.prolong(call, quote.id, until, at)
-    await due.schedule(call, SWEEP, str(quote.id), until)
+    locked = await lock(call, {each.product_id for each in held})
+    await stock_promises.prolong(call, quote.id, until, locked.at)
 
 
 async def turn_into_reservations(call: Call, quote: Quote, order: Order | None = None) -> Held:
@@ -141,13 +137,8 @@ async def release(call: Call, quote: Quote) -> None:
 
 async def release_order(call: Call, order: Order) -> None:
     """The order is cancelled: what is reserved for it is given back."""
-    await locked_timelines(call, await stock_promises.products_of_order(call, order.number))
+    await lock(call, await stock_promises.products_of_order(call, order.number))
     await stock_promises.drop_order(call, order.number)
-
-
-async def sweep(call: Call, key: str, payload: Any) -> None:
-    """Clears a quote's expired holds away, when they have."""
-    await stock_promises.sweep(call, UUID(key))
 
 
 async def _promise(
@@ -165,39 +156,43 @@ async def _promise(
 ) -> Held:
     """Replaces the quote's holds by promises for its needs; what it holds already keeps warehouse and day
     where it `keeps`."""
-    warehouses = nearest(await WarehouseStore(call).all(), to) if needs else []
     products = {need.product_id for need in needs}
-    timelines, at = await locked_timelines(call, products)
-    own = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
-    live = [each for each in own if each.is_live(at)]
+    locked = await lock(call, products, quote.id)
+    timelines, at = locked.timelines, locked.at
+    warehouses = nearest(locked.warehouses.values(), to)
+    for timeline, due_on, quantity in locked.own:  # what it holds itself is in nobody's way
+        timeline.move(due_on, quantity)
     stocked = [need for need in needs if need.product_id in timelines]
-    kept, open_needs = _keep(live if keeps else (), stocked)
-    still = {now.id: now.quantity for _, now in kept}
-    for each in live:  # what it holds itself, and will not, is in nobody's way
-        timeline = timelines.get(each.product_id, {}).get(each.warehouse_id)
-        if timeline is not None:
-            timeline.move(each.due_on, each.quantity - still.get(each.id, NONE))
+    kept: list[Promise] = []
+    open_needs: Sequence[Need] = stocked
+    if keeps and locked.own:
+        held = await stock_promises.of_quote(call, quote.id)
+        live = [each for each in held if each.kind is PromiseKind.HOLD and each.is_live(at)]
+        both, open_needs = _keep(live, stocked)
+        kept = [now for _, now in both if now.quantity]
+        for now in kept:
+            timelines[now.product_id][now.warehouse_id].move(now.due_on, -now.quantity)
     allocations = allocate(open_needs, timelines, warehouses, in_parts=in_parts)
     shortages = [each.shortage for each in allocations if each.shortage is not None]
     if shortages and not allow_shortage:
         raise StockNotAvailable(shortages)
-    age = min((each.created_at for each in live), default=at)
-    promises = [
-        replace(now, kind=kind, expires_at=until, order_number=number) for _, now in kept if now.quantity
-    ]
+    promises = [replace(now, kind=kind, expires_at=until, order_number=number) for now in kept]
     promises += [
         Promise(
             id=new_id(), kind=kind, product_id=need.product_id, warehouse_id=part.warehouse_id,
-            quantity=part.quantity, due_on=need.day, created_at=age, quote_id=quote.id, line_id=need.line_id,
-            order_number=number, expires_at=until,
+            quantity=part.quantity, due_on=need.day, created_at=locked.since or at, quote_id=quote.id,
+            line_id=need.line_id, order_number=number, expires_at=until,
         )
         for allocation in allocations
         for need in (allocation.need,)
         for part in allocation.parts
     ]  # fmt: skip
-    if own:
+    if kind is PromiseKind.HOLD:
+        swept = products if locked.expired > _SWEPT_FROM else set()
+        await stock_promises.replace_holds(call, quote.id, promises, swept, at)
+    else:
         await stock_promises.drop_holds(call, quote.id)
-    await stock_promises.add(call, promises)
+        await stock_promises.add(call, promises)
     return Held(tuple(promises), tuple(allocations), frozenset(products - timelines.keys()))
 
 

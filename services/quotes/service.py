@@ -20,7 +20,6 @@ from sfa.quotes.v1 import (
 )
 
 from chassis.service import Service, ServiceContext
-from services.quotes import holds
 from services.quotes.approvals import REMINDER, remind
 from services.quotes.carts import CartPricing
 from services.quotes.documents.wiring import DOCUMENTS, DocumentParts, documents
@@ -114,5 +113,5 @@ def build(context: ServiceContext, paper: DocumentParts | None = None) -> Servic
             *DOCUMENTS,
         ],
         subscriptions=subscriptions,
-        due={EXPIRY: expire, LIFECYCLE: move_on, REMINDER: remind, holds.SWEEP: holds.sweep, **paper.due},
+        due={EXPIRY: expire, LIFECYCLE: move_on, REMINDER: remind, **paper.due},
     )

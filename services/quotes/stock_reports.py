@@ -70,8 +70,10 @@ async def stock_levels(call: Call, said: Sequence[Report]) -> list[Outcome]:
     meant = [(index, key) for index, key in enumerate(keys) if key is not None]
     if not meant:
         return outcomes
+    came = {receipt for index, _ in meant for receipt in levels[index].included_receipts}
+    elsewhere = await stock_movements.places_of(call, came) if came else set()
     store = StockItemStore(call)
-    items = await store.locked(key for _, key in meant)
+    items = await store.locked({key for _, key in meant} | elsewhere)
     included = await stock_movements.include(
         call,
         [(shipment, key) for index, key in meant for shipment in levels[index].included_shipments],

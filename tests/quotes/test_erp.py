@@ -20,7 +20,7 @@ from chassis import inbound
 from chassis.ids import new_id
 from deploy.engines.nats import Nats, sender_user, service_user
 from tests.eventually import eventually
-from tests.quotes.service import Shop, refusal
+from tests.quotes.service import Shop, euros, refusal
 from tests.quotes.warehouse import Depot, Erp, level, shipment
 
 
@@ -176,3 +176,19 @@ def test_every_message_of_an_erp_has_a_way_in_by_rest() -> None:
         if "version" in message.fields_by_name
     }
     assert by_rest == said
+
+
+async def test_prices_are_reported_in_any_order(office: Shop, depot: Depot) -> None:
+    product = await office.product()
+
+    def said(version: int, units: int, **fields: str) -> erp.PriceReported:
+        return erp.PriceReported(product="C-1", version=version, unit_price=euros(units), **fields)
+
+    rows = [said(2, 12), said(1, 99), said(3, 13), said(1, 1, price_book="Nowhere"), said(2, 12)]
+    answer = await depot.reports.BatchUpsertReportedPrices(
+        reports_pb2.BatchUpsertReportedPricesRequest(rows=rows)
+    )
+    assert [each.reason for each in answer.results] == ["", "", "", "PRICE_BOOK_UNKNOWN", ""]
+    asked = products_pb2.FindPricesRequest(product_ids=[product.id], currency="EUR")
+    (price,) = (await office.prices.FindPrices(asked)).price_book_entries
+    assert price.unit_price.units == 13

@@ -155,6 +155,21 @@ async def test_what_comes_to_nothing_gives_back(
     assert await held(depot, quote) == []
 
 
+async def test_a_changed_draft_gives_back_what_it_no_longer_needs(
+    depot: Depot, stocked: products_pb2.Product, shop: Shop
+) -> None:
+    quote = await depot.wanted(stocked, 6)
+    await depot.hold(quote)
+    for wanted, kept in (("2", "2"), ("5", "2")):
+        lines = [line(stocked, wanted, id=quote.lines[0].id)]
+        change = quotes_pb2.UpdateQuoteRequest(id=quote.id, quote=quotes_pb2.Quote(lines=lines))
+        await shop.quotes.UpdateQuote(change)
+        assert await held(depot, quote) == [(HOLD, kept)]
+    assert await left(depot, stocked) == "8"
+    await shop.quotes.DeleteQuote(quotes_pb2.DeleteQuoteRequest(id=quote.id))
+    assert await left(depot, stocked) == "10"
+
+
 async def test_a_quote_in_parts_holds_from_the_nearest_first(office: Shop, depot: Depot) -> None:
     product = await office.product()
     munich, hamburg = await depot.warehouse("M", MUNICH), await depot.warehouse("HH", HAMBURG)

@@ -7,7 +7,9 @@ same order, and reads everything else after that: the sums it reads are then tho
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -46,11 +48,30 @@ _TIMELINES: Final = Prepared(
 )
 _LOCK: Final = Prepared(
     sa.text(
-        "SELECT product_id, warehouse_id, on_hand - safety_stock - shipped AS quantity FROM stock_items"
-        f" WHERE {_PRODUCTS} ORDER BY product_id, warehouse_id FOR UPDATE"
+        "SELECT item.product_id, item.warehouse_id, item.on_hand - item.safety_stock - item.shipped AS quantity,"
+        " place.code, place.name, place.latitude, place.longitude, place.is_active"
+        " FROM stock_items AS item JOIN warehouses AS place ON place.id = item.warehouse_id"
+        " WHERE item.product_id = ANY(CAST(:products AS uuid[]))"
+        " ORDER BY item.product_id, item.warehouse_id FOR UPDATE OF item"
     )
 )
-_MOVES_AFTER_LOCK: Final = Prepared(sa.text(_MOVES))
+_MOVES_AFTER_LOCK: Final = Prepared(
+    sa.text(f"""
+    SELECT product_id, warehouse_id, due_on, sum(quantity) AS quantity, false AS is_own,
+        CAST(NULL AS timestamptz) AS since, 0 AS expired
+    FROM stock_receipts
+    WHERE {_PRODUCTS} AND NOT is_included AND quantity > 0 GROUP BY product_id, warehouse_id, due_on
+    UNION ALL
+    SELECT product_id, warehouse_id, due_on,
+        -coalesce(sum(quantity - shipped) FILTER (WHERE expires_at IS NULL OR expires_at > :now), 0),
+        kind = 'hold' AND quote_id = :quote_id,
+        min(created_at) FILTER (WHERE expires_at IS NULL OR expires_at > :now),
+        count(*) FILTER (WHERE expires_at <= :now)
+    FROM stock_promises WHERE {_PRODUCTS}
+    GROUP BY product_id, warehouse_id, due_on, kind = 'hold' AND quote_id = :quote_id
+    """)
+)
+_NOBODY: Final = UUID(int=0)
 
 Key = tuple[UUID, UUID]
 """A product and a warehouse."""
@@ -130,20 +151,48 @@ async def timelines(
     return _timelines(rows)
 
 
-async def locked_timelines(
-    call: Call, product_ids: Collection[UUID]
-) -> tuple[dict[UUID, dict[UUID, Timeline]], datetime]:
-    """The same, of stock items that nobody else can promise anything of until the transaction ends, and as
-    of which instant: one after everybody who had them locked before, so that no two agree on a hold that
-    has just expired.
-    """
+@dataclass(slots=True)
+class Locked:
+    """Stock that nobody else can promise anything of until the transaction ends."""
+
+    at: datetime
+    """An instant after everybody who had it locked before: no two agree on a hold that has just expired."""
+    timelines: dict[UUID, dict[UUID, Timeline]] = field(default_factory=dict)
+    warehouses: dict[UUID, Warehouse] = field(default_factory=dict)
+    """Those that have any of it."""
+    own: list[tuple[Timeline, date, Decimal]] = field(default_factory=list)
+    """What the quote that asks holds of it already; it is taken off the timelines."""
+    since: datetime | None = None
+    """Since when."""
+    expired: int = 0
+    """How many holds have expired and not been swept."""
+
+
+async def lock(call: Call, product_ids: Collection[UUID], quote_id: UUID = _NOBODY) -> Locked:
+    """Locks all stock of the products, for a quote."""
     call.tx.wrote = True
     rows = await call.tx.fetch(_LOCK, {"products": list(product_ids)}) if product_ids else []
-    at = call.clock.now()
+    locked = Locked(call.clock.now())
     if not rows:
-        return {}, at
-    moves = await call.tx.fetch(_MOVES_AFTER_LOCK, {"products": list(product_ids), "now": at})
-    return _timelines([*({**row, "due_on": None} for row in rows), *moves]), at
+        return locked
+    for row in rows:
+        of_product = locked.timelines.setdefault(row["product_id"], {})
+        of_product[row["warehouse_id"]] = Timeline(row["quantity"])
+        if row["warehouse_id"] not in locked.warehouses:
+            columns = ("code", "name", "latitude", "longitude", "is_active")
+            values = {name: row[name] for name in columns}
+            locked.warehouses[row["warehouse_id"]] = Warehouse(id=row["warehouse_id"], **values)
+    values = {"products": list(product_ids), "now": locked.at, "quote_id": quote_id}
+    for row in await call.tx.fetch(_MOVES_AFTER_LOCK, values):
+        locked.expired += row["expired"]
+        timeline = locked.timelines[row["product_id"]].get(row["warehouse_id"])
+        if timeline is None:
+            continue
+        timeline.move(row["due_on"], row["quantity"])
+        if row["is_own"] and row["since"] is not None:
+            locked.own.append((timeline, row["due_on"], -row["quantity"]))
+            locked.since = min(row["since"], locked.since or row["since"])
+    return locked
 
 
 def _timelines(rows: Iterable[Any]) -> dict[UUID, dict[UUID, Timeline]]:

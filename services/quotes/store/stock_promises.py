@@ -83,9 +83,6 @@ _LOWER: Final = Prepared(
 _DELETE_EMPTY: Final = Prepared(
     sa.text("DELETE FROM stock_promises WHERE id = ANY(CAST(:ids AS uuid[])) AND quantity = 0")
 )
-_SWEEP: Final = Prepared(
-    sa.text("DELETE FROM stock_promises WHERE quote_id = :quote_id AND kind = 'hold' AND expires_at <= :now")
-)
 
 
 async def of_quote(call: Call, quote_id: UUID) -> list[Promise]:
@@ -144,9 +141,34 @@ async def lower(call: Call, quantities: Mapping[UUID, Decimal]) -> None:
         await call.tx.execute(_DELETE_EMPTY, {"ids": list(quantities)})
 
 
-async def sweep(call: Call, quote_id: UUID) -> None:
-    """Clears away what a quote's expired holds leave; they count no longer in any case."""
-    await call.tx.execute(_SWEEP, {"quote_id": quote_id, "now": call.now})
+async def replace_holds(
+    call: Call, quote_id: UUID, holds: Sequence[Promise], swept: Collection[UUID], at: datetime
+) -> None:
+    """Has the quote hold just these, and clears the expired holds of some products away: in the round trip
+    of the commit, since until then everybody waits who wants the same products."""
+    sql = f"DELETE FROM stock_promises WHERE quote_id = '{UUID(str(quote_id))}' AND kind = 'hold'"
+    if swept:
+        ids = ", ".join(f"'{UUID(str(id))}'" for id in swept)
+        sql += (
+            f"; DELETE FROM stock_promises WHERE product_id IN ({ids}) AND expires_at <= '{at.isoformat()}'"
+        )
+    if holds:
+        sql += f"; INSERT INTO stock_promises ({_COLUMNS}) VALUES " + ", ".join(map(_literal, holds))
+    await call.tx.connection()
+    call.tx.wrote = True
+    call.tx.with_commit(sql)
+
+
+def _literal(hold: Promise) -> str:
+    """A hold as SQL: it consists of ids, numbers and times alone."""
+    assert hold.expires_at is not None
+    assert not hold.order_number
+    ids = [UUID(str(id)) for id in (hold.id, hold.product_id, hold.warehouse_id, hold.quote_id, hold.line_id)]
+    return (
+        f"('{ids[0]}', 'hold', '{ids[1]}', '{ids[2]}', {Decimal(hold.quantity):f}, 0,"
+        f" '{hold.due_on.isoformat()}', '{hold.created_at.isoformat()}', '{hold.expires_at.isoformat()}',"
+        f" '{ids[3]}', '{ids[4]}', '')"
+    )
 
 
 async def set_shipped(call: Call, shipped: Mapping[UUID, Decimal]) -> None:
