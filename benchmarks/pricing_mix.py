@@ -122,7 +122,7 @@ def _promotion(draw: random.Random, number: int, quoted: list[int], share: float
 
     percent = Decimal(draw.choice([2, 3, 5, 5, 8, 10, 10, 12, 15]))
     conditions: dict[str, object] = {}
-    truncatable, wide, benefit = False, False, None
+    truncatable, wide = False, False
     kind = draw.random()
     made: Benefit
     if kind < 0.30:
@@ -176,17 +176,15 @@ def _promotion(draw: random.Random, number: int, quoted: list[int], share: float
         )
     else:
         wide = True
-        made = draw.choice(
-            [
-                AmountOff(amount=Decimal(draw.choice([25, 50, 100])), per=Per.DOCUMENT),
-                PercentOff(percent=Decimal(draw.choice([1, 2, 3])), per=Per.DOCUMENT),
-                Gift(product="sample box", unit_value=Decimal("19.90"), unit_cost=Decimal("7.50")),
-                FreeShipping(),
-            ]
-        )
+        beside: list[Benefit] = [
+            AmountOff(amount=Decimal(draw.choice([25, 50, 100])), per=Per.DOCUMENT),
+            PercentOff(percent=Decimal(draw.choice([1, 2, 3])), per=Per.DOCUMENT),
+            Gift(product="sample box", unit_value=Decimal("19.90"), unit_cost=Decimal("7.50")),
+            FreeShipping(),
+        ]
+        made = draw.choice(beside)
         truncatable = not isinstance(made, Gift)
         conditions["requirements"] = (Requirement(min_spend=Decimal(draw.choice([500, 1000, 5000, 20000]))),)
-    del benefit
     who = draw.random()
     if who < 0.25:
         conditions["segments"] = frozenset({draw.choice(["retail", "north", "public", "key account"])})

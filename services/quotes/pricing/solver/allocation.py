@@ -582,8 +582,10 @@ def _vectors(
         further: list[tuple[int, tuple[tuple[int, int], ...]]] = []
         for total, how in found:
             least = 0 if exactly is None else max(0, exactly - total - rest)
-            for units in range(least, min(limits[place], most - total) + 1):
-                further.append((total + units, (*how, (line, units)) if units else how))
+            further += [
+                (total + units, (*how, (line, units)) if units else how)
+                for units in range(least, min(limits[place], most - total) + 1)
+            ]
             if len(further) > 20 * _MOST_WAYS:
                 return None
         found = further
@@ -610,7 +612,6 @@ def _connected(lines: Iterable[int], placed: Sequence[Offer]) -> list[tuple[list
                 kept.append(group)
         groups = [*kept, (own, offers)]
     taken = {line for group, _ in groups for line in group}
-    found = [([line], []) for line in left if line not in taken]
-    joined: list[tuple[list[int], list[Offer]]] = [*found]
+    joined: list[tuple[list[int], list[Offer]]] = [([line], []) for line in left if line not in taken]
     joined += [(sorted(group), sorted(offers, key=lambda offer: offer.index)) for group, offers in groups]
     return joined

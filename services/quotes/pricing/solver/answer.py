@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from services.quotes.pricing.computed import Computed
 from services.quotes.pricing.evaluation import compute, plain_of
 from services.quotes.pricing.explanation import explain
-from services.quotes.pricing.model import Document, Promotion, Result, Segment, Selection
+from services.quotes.pricing.model import Document, Policy, Promotion, Result, Segment, Selection
 from services.quotes.pricing.pieces import IllegalSelection, selection_of
 from services.quotes.pricing.problem import ON_UNITS, Kind, Problem, prepare
 from services.quotes.pricing.rounding import half_up, scaled
 from services.quotes.pricing.solver.lines import Part
+from services.quotes.pricing.solver.margin import highest_margin
 from services.quotes.pricing.solver.memory import Memory
 from services.quotes.pricing.solver.network import Model
 from services.quotes.pricing.solver.search import Found, Search, bits
@@ -28,10 +29,13 @@ class Solved:
     computed: Computed
     bound: int
     nodes: int
+    margin_gap: int | None = None  # HIGHEST_MARGIN: how much more another selection may earn at most
 
     @property
     def gap(self) -> int:
-        """By how many minor units the total may be above the lowest; 0: it is the lowest."""
+        """By how many minor units another selection may be better at most; 0: none is."""
+        if self.margin_gap is not None:
+            return self.margin_gap
         return max(0, self.computed.total - self.bound)
 
 
@@ -76,6 +80,10 @@ def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> So
     bound = min(computed.total, _bound(model, found, plain))
     if found.proven and found.lead >= model.spare > 0 and not model.is_vague:
         bound = computed.total  # all others are so far behind that rounding their tax cannot help them
+    if problem.document.settings.policy is Policy.HIGHEST_MARGIN:
+        chosen = sum(1 << index for index in computed.choice.selected)
+        earning, more = highest_margin(model, computed, chosen, lambda some: _lawful(model, some), deadline)
+        return Solved(earning, bound, search.nodes, more if bound == computed.total else max(1, more))
     return Solved(computed, bound, search.nodes)
 
 
@@ -105,6 +113,13 @@ def _priced(model: Model, found: Found) -> Computed | None:
                 return None
             chosen &= ~(1 << max(named))
     return None
+
+
+def _lawful(model: Model, chosen: int) -> Computed | None:
+    try:
+        return _without_idle(model.problem, compute(model.problem, selection(model, chosen)))
+    except IllegalSelection:
+        return None
 
 
 def _without_idle(problem: Problem, computed: Computed) -> Computed:

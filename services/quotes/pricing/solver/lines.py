@@ -193,9 +193,9 @@ class Lines:
         if self.sums and self._is_uniform(parts):
             return self.uniform(facts, parts[0].offers if parts else 0)
         if self.sums and not facts.rest_size:
-            found = self._summed(facts, parts)
-            if found is not None:
-                return found
+            summed = self._summed(facts, parts)
+            if summed is not None:
+                return summed
         found = self.amounts({facts.index: parts})
         return None if found is None else found[facts.index]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from math import inf, lcm
 
 from services.quotes.pricing.charges import gift_amount, settle_charges
@@ -76,11 +77,11 @@ class Model:
         rates = {line.tax_rate for line in document.lines} | {one.tax_rate for one in document.charges}
         return lcm(1, *(ratio(rate)[1] for rate in rates))
 
-    def _weight(self, rate: object) -> int:
+    def _weight(self, rate: Decimal) -> int:
         """What a minor unit as quoted at this rate counts, tax included."""
         if self.problem.document.prices_include_tax:
             return self.minor
-        numerator, denominator = ratio(rate)  # type: ignore[arg-type]  # a rate
+        numerator, denominator = ratio(rate)
         if self._scale % denominator:
             return self.minor
         return self.minor // denominator * (denominator + numerator)

@@ -136,13 +136,13 @@ class Search:
         key = (offer, chosen & self._scope[offer])
         if key in self._gains:
             return self._gains[key]
-        total: int | None = -1  # of equals, fewer offers
+        total = -1  # of equals, fewer offers
         bit = 1 << offer
         for cell in self._cells[offer]:
             before, after = cell.cost(chosen), cell.cost(chosen | bit)
             if after is None or before is None:
-                total = None
-                break
+                self._gains[key] = None
+                return None
             total += before - after
         self._gains[key] = total
         return total
@@ -152,13 +152,13 @@ class Search:
         key = (offer, chosen & self._scope[offer])
         if key in self._mosts:
             return self._mosts[key]
-        total: int | None = -1
+        total = -1
         bit = 1 << offer
         for cell in self._cells[offer]:
             before, after = cell.cost(chosen), cell.cost(chosen | bit)
             if after is None or before is None:
-                total = None
-                break
+                self._mosts[key] = None
+                return None
             more = before - after + cell.loose(chosen | bit)
             if not cell.simple:
                 alone, with_it = cell.cost(0), cell.cost(bit)
@@ -320,8 +320,8 @@ class Search:
             offer = among.bit_length() - 1
             gain = self._gain(offer, chosen)
             hidden = sum(cell.loose(chosen | among) for cell in self._cells[offer])
-            most = 0 if gain is None else max(0, gain + hidden)
-            return Found(gain, among, most) if gain is not None and gain > 0 else Found(0, 0, most)
+            at_most = 0 if gain is None else max(0, gain + hidden)
+            return Found(gain, among, at_most) if gain is not None and gain > 0 else Found(0, 0, at_most)
         self.nodes += 1
         bound = self._bound(most)
         if bound <= needed - self._spare:
