@@ -189,10 +189,10 @@ async def _add_up(call: Call, store: OrderStore, numbers: set[str]) -> None:
         event = order.take(everything.get(number, Said()))
         if event is None:
             continue
+        if isinstance(event, OrderRejected):
+            await holds.release_order(call, order)  # stock before orders, as whoever ships or accepts does
         store.stage(order, event)
         await store.flush()
-        if isinstance(event, OrderRejected):
-            await holds.release_order(call, order)
 
 
 def _paper(report: Report, key: str, order: str, content: dict[str, Any], rank: str = "") -> Paper:

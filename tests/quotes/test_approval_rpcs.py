@@ -12,13 +12,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from sfa.identity.v1.organisation_pb2 import ADMINISTRATOR, MANAGER, OPERATIONS, REP
 from sfa.quotes.v1 import approvals_pb2 as pb
-from sfa.quotes.v1 import costs_pb2, events_pb2, quotes_pb2
+from sfa.quotes.v1 import costs_pb2, events_pb2, pricing_pb2, quotes_pb2
 from sfa.quotes.v1.approvals_pb2_grpc import (
     ApprovalDelegationServiceStub,
     ApprovalRuleServiceStub,
     ApprovalServiceStub,
 )
 from sfa.quotes.v1.costs_pb2_grpc import ProductCostServiceStub
+from sfa.quotes.v1.pricing_pb2_grpc import PricingServiceStub
 
 from chassis.ids import new_id
 from tests.eventually import eventually
@@ -361,6 +362,32 @@ async def test_a_margin_is_seen_by_who_decides_and_by_nobody_whom_costs_are_kept
         "QUOTES", f"events.{running.tenant}.sfa.quotes.v1.ApprovalRequested"
     )
     assert events_pb2.ApprovalRequested.FromString(stored.data or b"").approval.figures.margin_percent == ""
+
+
+async def test_below_the_floors_operations_are_asked_though_no_rule_says_so(
+    shop: Shop, office: Shop, setup: Desk, running: Stack
+) -> None:
+    quote = await draft(shop, office, "0")
+    row = costs_pb2.BatchUpsertProductCostsRequest.Row(
+        product_cost=costs_pb2.ProductCost(product_id=quote.lines[0].product_id, unit_cost=euros(9))
+    )
+    await ProductCostServiceStub(running.channel("quotes", "operations")).BatchUpsertProductCosts(
+        costs_pb2.BatchUpsertProductCostsRequest(rows=[row])
+    )
+    await PricingServiceStub(running.channel("quotes", "operations")).UpdatePricingSettings(
+        pricing_pb2.UpdatePricingSettingsRequest(
+            pricing_settings=pricing_pb2.PricingSettings(line_margin_floor="20"),
+            update_mask=FieldMask(paths=["line_margin_floor"]),
+        )
+    )
+    assert (await refusal(send(shop, quote)))[1] == "APPROVAL_REQUIRED"
+    await submit(shop, quote)
+    (waiting,) = await setup.waiting()
+    assert (waiting.steps[0].rule_name, waiting.steps[0].reasons[0].kind) == (
+        "Margin floor", pb.ApprovalReason.FLOOR,
+    )  # fmt: skip
+    await setup.approve(waiting)
+    assert (await send(shop, quote)).state == Quote.SENT
 
 
 async def test_where_there_is_no_manager_an_administrator_is_asked(

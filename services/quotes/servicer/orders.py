@@ -41,8 +41,8 @@ class OrderServicer:
         effective_at = call.effective_at(request.effective_time)
         order = await store.get(request.id, request.etag)
         cancelled = order.cancel(effective_at or call.now, request.cancel_reason)
+        await holds.release_order(call, order)  # stock before orders, as whoever ships or accepts does
         await store.save(order, cancelled, effective_at)
-        await holds.release_order(call, order)
         return wire.order_to_proto(order)
 
     async def ListOrderVersions(
