@@ -130,6 +130,7 @@ async def test_acceptance_without_a_hold_reserves_what_there_is(
     first, second = await depot.wanted(stocked, 8), await depot.wanted(stocked, 8)
     for quote in (first, second):
         await shop.quotes.SendQuote(quotes_pb2.SendQuoteRequest(id=quote.id))
+    for quote in (first, second):
         await shop.quotes.AcceptQuote(quotes_pb2.AcceptQuoteRequest(id=quote.id))
     assert await held(depot, first) == [(RESERVATION, "8")]
     assert await held(depot, second) == [(RESERVATION, "2")]
