@@ -1,12 +1,14 @@
 """Queries of product families."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chassis.store import EntityStore
-from services.quotes.domain.families import ProductFamily, lineages
+from services.quotes.domain.families import ProductFamily, lineages, tax_class_of
+from services.quotes.domain.products import Product
 from services.quotes.store.base import any_of
 from services.quotes.tables.families import PRODUCT_FAMILY, product_families
 
@@ -24,6 +26,18 @@ class FamilyStore(EntityStore[ProductFamily]):
     async def lineages(self) -> dict[str, tuple[ProductFamily, ...]]:
         """Each family by its name, with those that it lies in, from itself up."""
         return lineages((await self.all()).values())
+
+    async def with_tax_classes(self, products: Mapping[UUID, Product]) -> dict[UUID, Product]:
+        """The products as they are taxed: those that say no tax class have their family's. Asks only
+        where one says none and is in a family; nothing of this is written."""
+        if not any(product.family and not product.tax_class for product in products.values()):
+            return dict(products)
+        families = await self.lineages()
+        taxed = {}
+        for id, product in products.items():
+            found = tax_class_of(product.tax_class, product.family, families)
+            taxed[id] = product if found == product.tax_class else replace(product, tax_class=found)
+        return taxed
 
     async def by_name(self, names: Sequence[str]) -> dict[str, ProductFamily]:
         """Those that are not deleted, by name."""
