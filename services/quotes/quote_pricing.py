@@ -22,7 +22,7 @@ from services.quotes.domain.redemptions import AppliedPromotion
 from services.quotes.domain.taxation import UNTAXED, TaxableLine, Taxation, TaxQuestion
 from services.quotes.domain.taxes import TaxSettings
 from services.quotes.quote_promotions import QuotePromotions
-from services.quotes.store import PriceBookStore, PriceStore, ProductStore, TaxSettingsStore
+from services.quotes.store import FamilyStore, PriceBookStore, PriceStore, ProductStore, TaxSettingsStore
 from services.quotes.tax_calculators import TaxCalculators
 
 
@@ -72,6 +72,8 @@ class QuotePricing:
         standing = [line for line in standing if not line.is_gift]
         ids = {draft.product_id for draft in drafts if draft.product_id is not None}
         products = await ProductStore(call).get_many(list(ids))
+        if quote.tax_region:
+            products = await FamilyStore(call).with_tax_classes(products)
         drafts = [_in_steps(index, draft, products) for index, draft in enumerate(drafts)]
         context = await self._context(call, quote, day)
         found = await self._list_prices(call, drafts, products, context)
