@@ -18,7 +18,9 @@ import pytest
 from sfa.quotes.v1 import documents_pb2 as pb
 from sfa.quotes.v1 import events_pb2, orders_pb2, quotes_pb2
 
+from chassis.errors import FailedPrecondition
 from chassis.ids import new_id
+from services.quotes import consequences
 from services.quotes.documents.links import LinkSigner
 from services.quotes.domain.acceptance import MOST_QUESTIONS
 from tests.quotes.customers import Browser, Office, build, document_settings, gateway_before, path_of
@@ -44,6 +46,13 @@ async def web(office: Office) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(base_url=gateway.address, headers={"user-agent": "Phone/1.0"}) as client,
     ):
         yield client
+
+
+class QuoteRefusedNow(FailedPrecondition):
+    """Something that another part of the service says at the last moment."""
+
+    def __init__(self) -> None:
+        super().__init__("Not now.")
 
 
 class Seen(HTMLParser):
@@ -133,6 +142,25 @@ async def test_accepting_at_the_same_moment_places_one_order(office: Office, web
     assert len(orders.orders) == 1
     assert (await customers[0].accept("Again")).status_code == 303, "accepting again changes nothing"
     assert "was accepted by Customer" in (await customers[1].open()).text
+
+
+async def test_what_stands_against_accepting_is_said_and_changes_nothing(
+    office: Office, web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quote = await office.offer()
+    customer = Browser(web, path_of(await office.link(quote)))
+
+    async def refused(*_: object) -> None:
+        raise QuoteRefusedNow
+
+    monkeypatch.setattr(consequences, "accepted", refused)
+    answer = await customer.accept()
+    assert (answer.status_code, "cannot be decided on at the moment" in answer.text) == (409, True)
+    assert await office.state(quote) == Quote.SENT
+    assert not await office.evidence(quote)
+    monkeypatch.undo()
+    assert (await customer.accept()).status_code == 303
+    assert await office.state(quote) == Quote.ACCEPTED
 
 
 async def test_rejecting_keeps_the_reason(office: Office, web: httpx.AsyncClient) -> None:

@@ -39,6 +39,7 @@ class Mailbox:
     """A mail server that keeps what it takes; `refusing` are the next answers to a message."""
 
     def __init__(self) -> None:
+        self.answers_lost = 0
         self.taken: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
         self.was_secure: list[bool] = []
@@ -53,6 +54,9 @@ class Mailbox:
         self.taken.append(email.message_from_bytes(content, policy=email.policy.default))
         self.envelopes.append(envelope)
         self.was_secure.append(session.ssl is not None)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            return "421 gone before it could say so"
         return "250 taken"
 
 
@@ -170,6 +174,18 @@ async def test_a_busy_server_is_tried_again_and_gets_one_e_mail(stack: Stack, ma
     body = message.get_body(("plain",))
     assert body is not None
     assert body.get_content().startswith("Have a look:")
+
+
+async def test_an_e_mail_whose_answer_was_lost_is_the_same_e_mail_again(
+    stack: Stack, mailbox: Mailbox
+) -> None:
+    office = await office_of(stack, mailbox.port)
+    mailbox.answers_lost = 1
+    sent = await ended(office, await mailed(office, await office.offer()), timedelta(seconds=30))
+    assert sent.state == State.SENT
+    first, again = mailbox.taken
+    assert first["Message-ID"] == again["Message-ID"], "by which a mail program shows one"
+    assert first.as_bytes().count(b"filename") == again.as_bytes().count(b"filename") == 1
 
 
 async def test_a_refused_e_mail_says_why(stack: Stack, mailbox: Mailbox) -> None:
