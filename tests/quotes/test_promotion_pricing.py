@@ -279,6 +279,11 @@ async def test_what_cannot_be_priced_is_refused_by_its_field(shop: Shop, promoti
             Code.INVALID_ARGUMENT,
             "cart.lines[0].unit_price",
         ),
+        (
+            [line(chair, "999999999999", unit_price=euros(10**14))],
+            Code.INVALID_ARGUMENT,
+            "cart.lines",
+        ),
         ([line(unpriced)], Code.FAILED_PRECONDITION, "cart.lines[0].unit_price"),
         (
             [pricing.Cart.Line(product_id=str(new_id()), quantity="1")],

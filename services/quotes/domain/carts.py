@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 from uuid import UUID
 
 from chassis.errors import FailedPrecondition, InvalidArgument
 from chassis.money import CurrenciesDiffer, Money, minor_unit
+from services.quotes.domain.lines import MAX_AMOUNT
 from services.quotes.domain.pricing_settings import PricingSettings
 from services.quotes.domain.products import Product
 from services.quotes.pricing import model
 
 _ZERO: Final = Decimal(0)
+_EXACT: Final = Context(prec=80)
 
 
 class CartQuantityMissing(InvalidArgument):
@@ -37,6 +39,13 @@ class CartAmountNegative(InvalidArgument):
 
     def __init__(self, field: str) -> None:
         super().__init__("An amount must be zero or more.", field=field)
+
+
+class CartTooLarge(InvalidArgument):
+    """An amount is beyond what can be kept."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("All of it together must cost less than 10^15.", field=field)
 
 
 class CartPriceNotFound(FailedPrecondition):
@@ -149,12 +158,17 @@ def document_of(
 
     Raises:
         CartPriceNotFound: a line has no price.
+        CartTooLarge: it cannot be added up.
     """
+    lines = tuple(_line(index, line, cart, found, settings) for index, line in enumerate(cart.lines))
+    worth = sum((_EXACT.multiply(line.unit_price, line.quantity) for line in lines), _ZERO)
+    if worth + sum((charge.amount.amount for charge in cart.charges), _ZERO) >= MAX_AMOUNT:
+        raise CartTooLarge("cart.lines")
     return model.Document(
         currency=cart.currency,
         exponent=-int(minor_unit(cart.currency).as_tuple().exponent),
         day=cart.day,
-        lines=tuple(_line(index, line, cart, found, settings) for index, line in enumerate(cart.lines)),
+        lines=lines,
         charges=tuple(
             model.Charge(
                 key=charge.key, amount=charge.amount.amount, kind=charge.kind, tax_rate=charge.tax_percent

@@ -29,6 +29,7 @@ _PERCENT = "A percentage lies above 0 and is at most 100."
 _AMOUNT = "An amount must be above zero."
 _PRICE = "A price must be above zero: what costs nothing is a gift."
 _COUNT = "It takes one or more."
+_MOST_GIFTS, _MOST_WORTH = 1000, 10**9
 
 
 def faults_of(benefit: Benefit, conditions: Conditions) -> dict[str, str]:
@@ -167,6 +168,11 @@ def _gift(gift: Gift) -> Iterator[_Fault]:
     if not gift.product:
         yield "benefit.gift.product_id", "Say which product is given."
     yield from _above_zero("benefit.gift.quantity", gift.quantity, _COUNT)
+    if gift.quantity > _MOST_GIFTS or max(gift.unit_value, gift.unit_cost) > _MOST_WORTH:
+        yield (
+            "benefit.gift.quantity",
+            f"At most {_MOST_GIFTS} are given, each worth {_MOST_WORTH} at the most.",
+        )
 
 
 def _requirement(where: str, requirement: Requirement) -> Iterator[_Fault]:
