@@ -6,8 +6,8 @@ of 5 % on every line, quantities 1 to 10 (60 %), 11 to 50 (30 %) and 51 to 200 (
 of net prices, tax rounded once per rate, freight on every quote. Of the promotions 72 % are for single
 products, 20 % for families, 8 % for the whole quote; a quarter are for some customers only, a tenth need a
 coupon, a quarter exclude others of their group, one in fifty excludes all others, 6 % go with named ones
-only, and 15 % of those for products compound on the rest in a second phase. Those that reach far are marked truncatable, as
-sellers with floors do.
+only, and 15 % of those for products compound on the rest in a second phase. Those that reach far
+are marked truncatable, as sellers with floors do.
 """
 
 from __future__ import annotations

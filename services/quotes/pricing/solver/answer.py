@@ -12,6 +12,7 @@ from services.quotes.pricing.explanation import explain
 from services.quotes.pricing.model import Document, Policy, Promotion, Result, Segment, Selection
 from services.quotes.pricing.pieces import IllegalSelection, selection_of
 from services.quotes.pricing.problem import ON_UNITS, Kind, Problem, prepare
+from services.quotes.pricing.ranking import total_key
 from services.quotes.pricing.rounding import half_up, scaled
 from services.quotes.pricing.solver.lines import Part
 from services.quotes.pricing.solver.margin import highest_margin
@@ -20,6 +21,7 @@ from services.quotes.pricing.solver.network import Model
 from services.quotes.pricing.solver.search import Found, Search, bits
 
 _MOST_REPAIRS = 50
+_MOST_LEANING = 60  # promotions times lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,9 @@ def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> So
     computed = _priced(model, found)
     if computed is None or computed.total > plain.total:
         computed = plain
+    computed = _leaner(model, computed)
     bound = min(computed.total, _bound(model, found, plain))
-    if found.proven and found.lead >= model.spare > 0 and not model.is_vague:
+    if found.proven and found.lead >= model.spare > 0 and not model.is_vague(found.chosen):
         bound = computed.total  # all others are so far behind that rounding their tax cannot help them
     if problem.document.settings.policy is Policy.HIGHEST_MARGIN:
         chosen = sum(1 << index for index in computed.choice.selected)
@@ -113,6 +116,20 @@ def _priced(model: Model, found: Found) -> Computed | None:
                 return None
             chosen &= ~(1 << max(named))
     return None
+
+
+def _leaner(model: Model, computed: Computed) -> Computed:
+    """The same total with fewer promotions, where leaving one out costs nothing; looked for on small documents."""
+    problem = model.problem
+    if len(computed.applied) * len(problem.lines) > _MOST_LEANING:
+        return computed
+    best_key = total_key(computed)
+    for index in sorted(computed.applied, reverse=True):
+        chosen = sum(1 << one for one in computed.applied if one != index)
+        without = _lawful(model, chosen)
+        if without is not None and total_key(without) < best_key:
+            computed, best_key = without, total_key(without)
+    return computed
 
 
 def _lawful(model: Model, chosen: int) -> Computed | None:

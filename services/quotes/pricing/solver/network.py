@@ -106,16 +106,17 @@ class Model:
         """By how much the next best choice must be behind for the best to be the best after all rounding."""
         return self.roundings * self.minor if self.roundings > 1 else 0
 
-    @property
-    def is_vague(self) -> bool:
-        """Whether lines taxed at different rates share units or amounts."""
-        rates = self._rates
-        return any(
-            len({rates[line] for line in lines}) > 1 and offers for lines, offers in self._cells
-        ) or any(
-            len({rates[line] for line in self.problem.offers[index].targets}) > 1
-            for index in bits(self.capped)
-        )
+    def is_vague(self, chosen: int) -> bool:
+        """Whether among the chosen some may take units, or spread an amount, at one tax rate or another."""
+        for index in bits(chosen):
+            offer = self.problem.offers[index]
+            if not (is_placed(offer) or self.capped >> index & 1 or self._unsettled(offer)):
+                continue
+            if offer.parts and all(len(part) == 1 for part in offer.parts):
+                continue
+            if len({self._rates[line] for line in lines_of(offer)}) > 1:
+                return True
+        return False
 
     # --- offers on the document --------------------------------------------------------------------
 
@@ -250,6 +251,7 @@ class Model:
             if lines:
                 offers_of.setdefault(root(min(lines)), []).append(offer)
         cells: list[Cell] = []
+        rates = {rate: place for place, rate in enumerate(dict.fromkeys(self._rates))}
         slack = 2 if not self.problem.document.prices_include_tax else 1
         if self.problem.document.settings.round_at is not RoundAt.LINE:
             slack += 2
@@ -264,6 +266,9 @@ class Model:
                 continue
             place = len(self._cells)
             self._cells.append((group, offers))
+            kinds = 0
+            for line in group:
+                kinds |= 1 << rates[self._rates[line]]
             solved = self._remembered(group, offers, scope)
             self._solved.append(solved)
             self._scopes.append(scope)
@@ -272,7 +277,7 @@ class Model:
             is_simple = solved.is_simple
             plain = is_simple and self.lines.sums and not scope & self.lines.users
             cost = self._plain_cost_of(group[0]) if plain else self._cost_of(place)
-            cells.append(Cell(scope, cost, slack * len(group), is_simple, solved.costs))
+            cells.append(Cell(scope, cost, slack * len(group), is_simple, solved.costs, kinds))
         return cells
 
     def _remembered(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> Solved:

@@ -21,8 +21,9 @@ class Cell:
     """Lines whose cost depends on the offers of `scope`, and on no other.
 
     `cost` gives the least cost under a choice (a subset of `scope`), in units of which `Network.minor` are
-    one minor unit of money, and by how much it may be too high; None: the choice is not allowed. `slack` is by how many minor units rounding
-    may make two offers gain more together than one by one.
+    one minor unit of money, and by how much it may be too high; None: the choice is not allowed. `slack` is
+    by how many minor units rounding may make two offers gain more together than one by one. `kinds` are bits
+    of what is rounded together with other cells (a tax rate).
     """
 
     scope: int
@@ -30,6 +31,7 @@ class Cell:
     slack: int = 1
     simple: bool = True  # no offer gains more on these lines by another's presence, rounding aside
     known: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+    kinds: int = 0
 
     def cost(self, chosen: int) -> int | None:
         """The least cost of its lines; asked twice, computed once."""
@@ -104,11 +106,13 @@ class Search:
         self._deadline = deadline
         self._spare = spare
         self._clock = clock
+        self._kinds = [0] * network.count
         self._cells: list[list[Cell]] = [[] for _ in range(network.count)]
         self._scope = [0] * network.count  # offers that share a cell with it
         for cell in network.cells:
             for offer in bits(cell.scope):
                 self._cells[offer].append(cell)
+                self._kinds[offer] |= cell.kinds
                 self._scope[offer] |= cell.scope
         self._near = [
             (self._scope[offer] | network.conflicts[offer]) & ~(1 << offer) for offer in range(network.count)
@@ -349,6 +353,11 @@ class Search:
         best = taken.gain
         left = self._solve(among & ~(1 << offer), chosen, max(needed, best), most)
         winner, loser = (left, taken) if left.gain > taken.gain else (taken, left)
+        kinds = 0
+        for one in bits(among):
+            kinds |= self._kinds[one]
+        if not kinds & (kinds - 1):  # rounded as one sum: what is less before is not more after
+            loser = Found(0, 0, winner.gain - _FAR)
         return Found(
             winner.gain,
             winner.chosen,
