@@ -4,6 +4,7 @@ killed twice meanwhile: exactly a hundred are promised, each to one, and nobody 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
@@ -53,6 +54,7 @@ async def test_a_thousand_customers_get_the_last_hundred_units_and_no_more(up: U
         ) as crowd:
 
             async def ask(quote: str) -> None:
+                pause = 0.1
                 while True:
                     try:
                         answer = await crowd.post(f"/v1/quotes/{quote}:holdStock", json={})
@@ -65,7 +67,8 @@ async def test_a_thousand_customers_get_the_last_hundred_units_and_no_more(up: U
                     if answer.status_code == 200 or "STOCK_NOT_AVAILABLE" in answer.text:
                         return
                     assert answer.status_code in (408, 409, 429, 503, 504), answer.text
-                    await asyncio.sleep(0.1)  # whoever is asked to come again does so
+                    pause = min(4.0, 2 * pause)  # whoever is asked to come again does so, later each time
+                    await asyncio.sleep(pause * random.uniform(0.5, 1))
 
             asking = [asyncio.ensure_future(ask(quote)) for quote in quotes]
             for enough in (20, 50):
