@@ -70,6 +70,8 @@ class QuotePricing:
         gifts = {line.id for line in standing if line.is_gift}
         drafts = [draft for draft in drafts if draft.id not in gifts]  # they come anew with their promotions
         standing = [line for line in standing if not line.is_gift]
+        if not drafts:
+            return Priced((), UNTAXED, (), Explanation())
         ids = {draft.product_id for draft in drafts if draft.product_id is not None}
         products = await ProductStore(call).get_many(list(ids))
         if quote.tax_region:

@@ -4,7 +4,7 @@ lines."""
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -69,13 +69,18 @@ class QuotePromotions:
         products: Mapping[UUID, Product],
         context: PriceContext,
     ) -> Promoted:
-        """The lines under the best combination of `offers`. Lines that do not count stay as they are."""
-        if not offers.promotions:
+        """The lines under the best combination of `offers`, and with the discount of the whole, which is
+        rounded together with them. Lines that do not count stay as they are."""
+        if not offers.promotions and not (quote.discount_percent or quote.discount_value):
             return Promoted(lines)
-        products = {**products, **await ProductStore(call).get_many(list(offers.gifts - products.keys()))}
-        offers = await self._with_gifts_worth(call, offers, products, context)
-        costs = await CostStore(call).on(products, quote.currency, context.day)
-        lineages = await FamilyStore(call).lineages()
+        costs: Mapping[UUID, Money] = {}
+        lineages: Mapping[str, Sequence[ProductFamily]] = {}
+        if offers.promotions:
+            gifts = await ProductStore(call).get_many(list(offers.gifts - products.keys()))
+            products = {**products, **gifts}
+            offers = await self._with_gifts_worth(call, offers, products, context)
+            costs = await CostStore(call).on(products, quote.currency, context.day)
+            lineages = await FamilyStore(call).lineages()
         settings = offers.settings.priced(tax_rounding=_TAX_ROUNDINGS[tax_rounding])
         document = model.Document(
             currency=quote.currency,
@@ -109,7 +114,8 @@ class QuotePromotions:
             settings=settings,
         )
         result = await best_offer(document, offers.promotions)
-        products |= await ProductStore(call).get_many(list(_mentioned(result) - products.keys()))
+        if missing := list(_mentioned(result) - products.keys()):
+            products = {**products, **await ProductStore(call).get_many(missing)}
         return _promoted(quote, lines, result, offers, products)
 
     async def _with_gifts_worth(
@@ -161,14 +167,9 @@ def _promoted(
     products: Mapping[UUID, Product],
 ) -> Promoted:
     unit = minor_unit(quote.currency)
-    taken = {line.key: line.promotions * unit for line in result.lines}
-    taken |= {charge.key: charge.promotions * unit for charge in result.charges}
-    none = Decimal(0)
-    promoted = [
-        line if line.promotion == taken.get(str(line.id), none)
-        else replace(line, promotion=taken.get(str(line.id), none))
-        for line in lines
-    ]  # fmt: skip
+    priced = {line.key: line for line in result.lines}
+    charged = {charge.key: charge for charge in result.charges}
+    promoted = [_with(line, priced.get(str(line.id)), charged.get(str(line.id)), unit) for line in lines]
     promoted += [_gift(quote, line, unit, products) for line in result.lines if line.is_gift]
     steps: dict[UUID, list[PromotionStep]] = defaultdict(list)
     for applied in result.applied:
@@ -190,6 +191,25 @@ def _promoted(
         unused=tuple(_unused(each, offers, named) for each in result.unused),
         next=(*(named(each.message) for each in result.thresholds), *map(named, result.notes)),
         gap=(result.gap or 0) * unit,
+    )
+
+
+def _with(
+    line: QuoteLine, priced: model.PricedLine | None, charged: model.PricedCharge | None, unit: Decimal
+) -> QuoteLine:
+    """A line with what pricing took off it. What was given by hand is rounded there too, once for all."""
+    if charged is not None:
+        return replace(line, promotion=charged.promotions * unit)
+    if priced is None:
+        return line
+    by_kind: Counter[model.StepKind] = Counter()
+    for step in priced.steps:
+        by_kind[step.kind] -= step.change
+    return replace(
+        line,
+        promotion=priced.promotions * unit,
+        manual=by_kind[model.StepKind.MANUAL] * unit,
+        discount_share=by_kind[model.StepKind.DOCUMENT_MANUAL] * unit,
     )
 
 

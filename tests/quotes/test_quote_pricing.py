@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.money_pb2 import Money
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sfa.quotes.v1 import inventory_pb2, orders_pb2, products_pb2, promotions_pb2, taxes_pb2
+from sfa.quotes.v1 import inventory_pb2, orders_pb2, pricing_pb2, products_pb2, promotions_pb2, taxes_pb2
 from sfa.quotes.v1 import quotes_pb2 as pb
 from sfa.quotes.v1.taxes_pb2_grpc import TaxServiceStub
 
@@ -32,6 +32,12 @@ async def explained(shop: Shop, quote: pb.Quote) -> dict[str, list[tuple[str, st
     """The steps of each line, by its description, as kinds and texts."""
     answer = await shop.quotes.ExplainQuote(pb.ExplainQuoteRequest(id=quote.id))
     names = {each.id: each.description for each in quote.lines}
+    lines = {each.id: each for each in quote.lines}
+    for each in answer.lines:
+        paid = amount(lines[each.line_id].total)
+        if not quote.prices_include_tax and lines[each.line_id].HasField("tax_amount"):
+            paid += amount(lines[each.line_id].tax_amount)
+        assert sum(amount(step.amount) for step in each.steps) == amount(each.steps[-1].after) == paid
     return {names[each.line_id]: [(step.kind, step.text) for step in each.steps] for each in answer.lines}
 
 
@@ -95,6 +101,41 @@ async def test_promotions_come_before_what_is_given_by_hand_and_before_tax(
         ("quote_discount", "Share of the discount on the whole quote"),
         ("tax", "Tax of 19 percent"),
     ]
+
+
+async def test_a_quote_comes_to_what_its_cart_comes_to(
+    shop: Shop, office: Shop, promotions: Promotions
+) -> None:
+    """By hand, by promotion and by tax are rounded alike, whether there is a quote yet or not."""
+    taxes = TaxServiceStub(shop.stack.channel("quotes", "operations"))
+    rate = taxes_pb2.TaxRate(region="DE", percent="19")
+    await taxes.CreateTaxRate(taxes_pb2.CreateTaxRateRequest(tax_rate=rate))
+    await promotions.active("PART", benefit=percent_off("33.333"))
+    products = [
+        await office.product(f"C-{cents}", euros(cents // 100, cents % 100)) for cents in (1927, 26158, 33)
+    ]
+    deal = await shop.deal()
+    for includes in (False, True):
+        asked = [line(each, "3", discount_percent="12.5") for each in products]
+        quote = await shop.quote(
+            deal.id, *asked, discount_percent="3.3", tax_region="DE", prices_include_tax=includes
+        )
+        check_sums(quote)
+        await explained(shop, quote)
+        cart = pricing_pb2.Cart(
+            currency="EUR",
+            prices_include_tax=includes,
+            discount_percent="3.3",
+            lines=[
+                pricing_pb2.Cart.Line(
+                    product_id=each.id, quantity="3", discount_percent="12.5", tax_percent="19"
+                )
+                for each in products
+            ],
+        )
+        priced = await promotions.pricing.EvaluatePromotions(pricing_pb2.EvaluatePromotionsRequest(cart=cart))
+        assert quote.payable_total == priced.totals.total
+        assert [each.total for each in quote.lines] == [each.amount for each in priced.lines]
 
 
 async def test_a_coupon_opens_its_promotion_and_what_is_missing_is_said(
@@ -288,6 +329,7 @@ async def test_lines_add_up_to_totals_in_every_currency_and_rounding_rule(
             payment_schedule=[pb.Instalment(percent="33.3333"), pb.Instalment(percent="66.6667")],
         )
         check_sums(quote)
+        await explained(shop, quote)
         again = await shop.quotes.RepriceQuote(pb.RepriceQuoteRequest(id=quote.id))
         assert again.etag == quote.etag  # the same day, the same price
 

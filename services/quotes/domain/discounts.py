@@ -36,6 +36,8 @@ def spread_discount(
 ) -> tuple[QuoteLine, ...]:
     """The lines with their shares of the whole quote's discount; freight and surcharges have none.
 
+    Lines that were priced together with promotions have their shares from there, and keep them.
+
     Raises:
         DiscountTwice: both ways are given.
         DiscountTooLarge: the amount is more than all items cost.
@@ -48,6 +50,8 @@ def spread_discount(
     amount = value or half_away(Fraction(whole) * Fraction(percent) / 100, currency)
     if amount > whole:
         raise DiscountTooLarge("quote.discount_value")
+    if any(line.manual is not None for line in items):
+        return lines
     shares = dict(zip((line.id for line in items), apportion(amount, costs, currency), strict=True))
     none = Decimal(0)
     return tuple(

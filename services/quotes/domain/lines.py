@@ -129,7 +129,8 @@ class QuoteLine:
     """One product, one-off item, freight or surcharge in a quote, in the quote's currency.
 
     `promotion`, `discount_share` and `tax` are what promotions take off, its share of the discount of the
-    whole, and what is due on it: amounts in whole minor units.
+    whole, and what is due on it: amounts in whole minor units. So is `manual`, what its own discount takes
+    off, where that was rounded together with promotions; None where it follows from the line alone.
     """
 
     id: UUID
@@ -152,6 +153,7 @@ class QuoteLine:
     tax_rate: Decimal | None = None
     tax: Decimal = Decimal(0)
     is_gift: bool = False
+    manual: Decimal | None = None
 
     @property
     def counts(self) -> bool:
@@ -167,6 +169,8 @@ class QuoteLine:
     def total_before_share(self) -> Decimal:
         """After promotions and after the line's own discount."""
         currency = self.unit_price.currency
+        if self.manual is not None:
+            return self.subtotal.amount - self.promotion - self.manual
         if self.promotion:
             full = self.subtotal.amount - self.promotion
         else:

@@ -74,7 +74,8 @@ class QuoteServicer:
         if asked.is_primary:
             await life.make_primary(store, quote, effective_at or call.now)
         await store.add(quote, created, effective_at)
-        await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
+        if quote.lines:
+            await ExplanationStore(call).keep(quote.id, quote.version, priced.explanation)
         return wire.quote_to_proto(quote)
 
     async def GetQuote(self, request: pb.GetQuoteRequest, call: Call) -> pb.Quote:

@@ -11,7 +11,7 @@ from services.quotes.domain.lines import LineKind, QuoteLine
 def _line(item: dict[str, Any]) -> QuoteLine:
     unit_price = money_of(item["unit_price"])
     assert unit_price is not None
-    product_id, tax_rate = item["product_id"], item.get("tax_rate")
+    product_id, tax_rate, manual = item["product_id"], item.get("tax_rate"), item.get("manual")
     return QuoteLine(
         id=UUID(item["id"]),
         product_id=UUID(product_id) if product_id else None,
@@ -33,6 +33,7 @@ def _line(item: dict[str, Any]) -> QuoteLine:
         tax_rate=Decimal(tax_rate) if tax_rate is not None else None,
         tax=Decimal(item.get("tax", 0)),
         is_gift=item.get("is_gift", False),
+        manual=Decimal(manual) if manual is not None else None,
     )
 
 
