@@ -1,4 +1,4 @@
-"""Facts from the test suites of other engines, to the cent: each under the settings that it assumes."""
+"""Facts from the test suites of other engines, to the cent: each under the settings that it assumes, none left out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from services.quotes.pricing.problem import prepare
 from services.quotes.pricing.report import report
 from tests.quotes.pricing.shared_cases import posed
 from tests.shared_data import ROOT, shared_data
-
-OUT_OF_SCOPE: dict[str, str] = {}  # id: reason
 
 
 def _ids() -> list[str]:
@@ -44,8 +42,6 @@ def _rows(case: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]
 
 @pytest.mark.parametrize("identity", _ids())
 def test_agrees_to_the_cent(identity: str) -> None:
-    if identity in OUT_OF_SCOPE:
-        pytest.xfail(OUT_OF_SCOPE[identity])
     case = _cases()[identity]
     for expected, row in _rows(case):
         problem = posed(case, row=row)
