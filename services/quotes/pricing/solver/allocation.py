@@ -338,6 +338,7 @@ class Allocation:
         """Several offers of limited reach, by dynamic programming over lines; None: there are others among them."""
         kinds = (Kind.UNIT_PERCENT, Kind.UNIT_AMOUNT, Kind.UNIT_PRICE)
         problem = self._problem
+        lines = self._by_worth(lines)
         if len(offers) > 3 or any(
             offer.kind not in kinds or is_fixed(problem, offer) or offer.uses_up is UsesUp.NOTHING
             for offer in offers
@@ -448,7 +449,8 @@ class Allocation:
         if isinstance(benefit, BundlePrice):
             ways, loose = self._times(offer)
             return None if loose else ways
-        targets = offer.targets
+        targets = self._by_worth(offer.targets)
+        buys = self._by_worth(offer.buys)
         if isinstance(benefit, BuyGet):
             most, step = most_repeats(problem, offer) * benefit.get_quantity, benefit.get_quantity
             limits = [whole[line] for line in targets]
@@ -470,8 +472,8 @@ class Allocation:
                 if sum(bought.values()) == wanted and free_units_are_right(problem, offer, rewarded, bought):
                     found.append((rewarded, {}))
                 continue
-            room = [whole[line] - rewarded.get(line, 0) for line in offer.buys]
-            choices = _vectors(offer.buys, room, wanted, 1, exactly=wanted)
+            room = [whole[line] - rewarded.get(line, 0) for line in buys]
+            choices = _vectors(buys, room, wanted, 1, exactly=wanted)
             if choices is None:
                 return None
             found += [
@@ -482,6 +484,10 @@ class Allocation:
             if len(found) > _MOST_WAYS:
                 return None
         return found
+
+    def _by_worth(self, lines: Iterable[int]) -> list[int]:
+        """Lines in an order that does not depend on where they stand in the document."""
+        return sorted(lines, key=lambda line: self._problem.lines[line].tie)
 
     def _greedy(
         self, lines: Sequence[int], allowed: int, offers: Sequence[Offer], gains: Sequence[int]
