@@ -14,6 +14,7 @@ from itertools import permutations, product
 
 from services.quotes.pricing.grouping import (
     best_bought,
+    bundle_fits,
     fixed_units,
     free_units_are_right,
     group_size,
@@ -28,6 +29,7 @@ from services.quotes.pricing.solver.lines import Lines, Part, Placed
 
 _MOST_WAYS = 600
 _MOST_TIMES = 400
+_MOST_GROUPS = 120
 Way = tuple[dict[int, int], dict[int, int]]  # units rewarded and bought, by line
 
 
@@ -161,7 +163,11 @@ class Allocation:
                 loose = max(loose, self._most(offer, way))  # fewer offers beside it might have let it be
             elif settled.cost < best.cost:
                 best = settled
-                if not settled.loose and offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
+                if (
+                    not settled.loose
+                    and offer.kind is Kind.BUNDLE
+                    and all(len(part) == 1 for part in offer.parts)
+                ):
                     break  # more repeats never cost more, and come first
         return Allocated(best.cost, best.loose + loose, best.parts)
 
@@ -184,7 +190,23 @@ class Allocation:
             return [(way[0], way[1] if keep else {}) for way in fixed if way is not None], 0
         ways = [way for times in range(most, 0, -1) if (way := self._dearest(offer, times)) is not None]
         is_plain = all(len(part) == 1 for part in offer.parts) if offer.parts else len(offer.targets) == 1
+        if not is_plain:
+            every = self._groups_of(offer, most)
+            if every is not None:
+                return every, 0
         return ways, 0 if is_plain else self._minor * (1 + len(offer.targets)) + self._between_rates(offer)
+
+    def _groups_of(self, offer: Offer, most: int) -> list[Way] | None:
+        """Every way to make groups over several lines; None: they are too many."""
+        size = group_size(offer)
+        targets = self._by_worth(offer.targets)
+        limits = [self._problem.quoted.whole[line] for line in targets]
+        vectors = _vectors(targets, limits, most * size, size)
+        if vectors is None or len(vectors) > _MOST_GROUPS:
+            return None
+        if offer.kind is Kind.BUNDLE:
+            vectors = [units for units in vectors if bundle_fits(offer, units, sum(units.values()) // size)]
+        return [(units, {}) for units in vectors]
 
     def _between_rates(self, offer: Offer) -> int:
         """What it may matter on which lines an amount falls: their taxes differ."""
