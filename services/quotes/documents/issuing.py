@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import orjson
@@ -61,9 +62,8 @@ class Documents:
         if kept is not None:
             return Issued(await store.content(kept.hash), kept.hash, language, template)
         customer = await self._parties.of(quote.account_id, quote.contact_id)
-        content = content_of(
-            quote, template, language, customer, quote.sent_at or quote.updated_at or call.now
-        )
+        at = quote.sent_at or quote.updated_at or call.now
+        content = await asyncio.to_thread(content_of, quote, template, language, customer, at)
         pdf = await self.set(call, content, template, quote)
         hash = hash_of(pdf)
         if quote.state not in IN_PREPARATION:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from dataclasses import dataclass, replace
 from typing import Final
@@ -164,7 +165,7 @@ class AcceptancePageServicer:
         link, language = opened.link, opened.language
         state = _state(opened, call)
         said = await self.documents.said(call, link)
-        content = web_page.plain(said) if _shows_content(opened, call) else None
+        content = await asyncio.to_thread(web_page.plain, said) if _shows_content(opened, call) else None
         notice = await self._notice(call, opened, state)
         if undecided and state == "open":
             notice = Notice(language.say("changed_title"), language.say("changed"), "bad")
@@ -185,7 +186,7 @@ class AcceptancePageServicer:
             values=wrong.values if wrong is not None else {},
         )
         status = 410 if content is None else 422 if wrong is not None else 409 if undecided else 200
-        return _html(page, status)
+        return await asyncio.to_thread(_html, page, status)
 
     async def _notice(self, call: Call, opened: _Opened, state: str) -> Notice | None:
         say, quote = opened.language.say, opened.quote

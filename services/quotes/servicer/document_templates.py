@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -90,7 +91,7 @@ class DocumentTemplateServicer:
         if not content:
             changed = template.set_logo("", "")
         else:
-            logo = logo_of(content)
+            logo = await asyncio.to_thread(logo_of, content)
             hash = hash_of(content)
             await QuoteDocumentStore(call, self.documents.blobs).put(hash, content)
             changed = template.set_logo(hash, logo.media_type)
@@ -112,9 +113,8 @@ class DocumentTemplateServicer:
         template = await DocumentTemplateStore(call).get(request.id)
         language = language_of(request.language or template.language)
         quote = _invented(request.line_count or _PREVIEW_LINES)
-        content = content_of(
-            quote, template, language, Party("Example & Co", "1 Main Street\nSpringfield"), call.now
-        )
+        party = Party("Example & Co", "1 Main Street\nSpringfield")
+        content = await asyncio.to_thread(content_of, quote, template, language, party, call.now)
         pdf = await self.documents.set(call, content, template, quote)
         return inline(pdf, f"{template.name}.pdf")
 
