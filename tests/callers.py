@@ -32,7 +32,8 @@ _READS: Final = frozenset(
 )
 _REP: Final = _READS | {f"{service}.write" for service in ("contacts", "leads", "opportunities", "quotes")}
 _OPERATIONS: Final = _REP | {
-    "identity.write", "pipelines.write", "products.write", "documents.write", "costs.read", "costs.write", "promotions.read", "promotions.write", "forecast.audit",
+    "identity.write", "pipelines.write", "products.write", "documents.write", "costs.read", "costs.write",
+    "promotions.read", "promotions.write", "forecast.audit",
     "history.write", "approvals.write",
 }  # fmt: skip
 ROLES: Final = {
