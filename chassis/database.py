@@ -385,8 +385,9 @@ class Transaction:
             await self.connection()
 
     async def rollback(self) -> None:
-        """Undoes what was opened, if anything was."""
-        self._deferred = []
+        """Undoes what was opened, if anything was, and forgets what was to come with the commit."""
+        self._deferred, self._after_commit, self._last = [], [], ""
+        self.wrote, self.scheduled, self.position = False, False, None
         if self._connection is not None:
             # where the connection is gone, so is the transaction
             with contextlib.suppress(asyncpg.PostgresError, *LOST):

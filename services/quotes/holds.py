@@ -65,7 +65,8 @@ async def hold(
     in_parts: bool = True,
     allow_shortage: bool = False,
 ) -> Held:
-    """Holds what the quote needs by a day (today), and lets go what it held before.
+    """Holds what the quote needs by a day (the one that it asks for), and lets go what it held before. The
+    quote was read with `QuoteStore.steady`: nobody decides on it meanwhile.
 
     Raises:
         QuoteEnded: it is accepted, or nothing comes of it any more.
@@ -76,7 +77,7 @@ async def hold(
         raise QuoteEnded(quote)
     settings = await StockSettingsStore(call).current()
     until = settings.holds_until(quote, call.now)
-    needs = await needs_of(call, quote, day or call.now.date())
+    needs = await needs_of(call, quote, day or quote.needed_on(call.now.date()))
     return await _promise(
         call,
         quote,
@@ -110,7 +111,8 @@ async def turn_into_reservations(call: Call, quote: Quote, order: Order | None =
     """
     number = order.number if order is not None else quote.number
     held = [each for each in await stock_promises.of_quote(call, quote.id) if each.kind is PromiseKind.HOLD]
-    day = max((each.due_on for each in held if each.is_live(call.now)), default=call.now.date())
+    wanted = quote.needed_on(call.now.date())
+    day = max((each.due_on for each in held if each.is_live(call.now)), default=wanted)
     needs = await needs_of(call, quote, day)
     return await _promise(
         call, quote, needs, PromiseKind.RESERVATION, allow_shortage=True, keeps=True, number=number

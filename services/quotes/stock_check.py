@@ -11,8 +11,7 @@ from services.quotes.store.stock import WarehouseStore, timelines
 
 async def shortages(call: Call, quote: Quote) -> tuple[Shortage, ...]:
     """What cannot be had in time, line by line; products that no warehouse keeps are not asked about."""
-    day = max(quote.requested_date or call.now.date(), call.now.date())
-    needs = await needs_of(call, quote, day)
+    needs = await needs_of(call, quote, quote.needed_on(call.now.date()))
     known = await timelines(call, {need.product_id for need in needs}, call.now)
     needs = [need for need in needs if need.product_id in known]
     if not needs:

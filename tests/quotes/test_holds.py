@@ -12,6 +12,7 @@ from sfa.erp.v1 import messages_pb2 as erp
 from sfa.quotes.v1 import inventory_pb2 as pb
 from sfa.quotes.v1 import products_pb2, quotes_pb2
 
+from tests.eventually import eventually
 from tests.quotes.service import Shop, line, refusal
 from tests.quotes.warehouse import BREMEN, HAMBURG, MUNICH, Depot, level, shipment
 
@@ -235,3 +236,49 @@ async def test_many_at_once_get_no_more_than_there_is(depot: Depot, stocked: pro
     refused = [each.code() for each in answers if isinstance(each, grpc.aio.AioRpcError)]
     assert refused == [grpc.StatusCode.FAILED_PRECONDITION] * 20
     assert await left(depot, stocked) == "0"
+
+
+async def test_a_quote_that_ends_while_it_waits_for_stock_keeps_none(
+    depot: Depot, stocked: products_pb2.Product, shop: Shop
+) -> None:
+    quote = await depot.wanted(stocked, 6)
+    await shop.quotes.SendQuote(quotes_pb2.SendQuoteRequest(id=quote.id))
+    other = await shop.stack.connect("quotes")
+    try:
+        await other.execute(f"SET app.tenant = '{shop.stack.tenant}'; SET search_path = app, public")
+        await other.execute("BEGIN; SELECT 1 FROM stock_items FOR UPDATE")
+
+        async def waiting(least: int) -> bool:
+            found = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname ="
+            return bool(await other.fetchval(f"{found} current_database()") >= least)
+
+        holding = asyncio.ensure_future(depot.hold(quote))
+        await eventually(lambda: waiting(1))
+        end = quotes_pb2.RejectQuoteRequest(id=quote.id, end_reason="Too dear")
+        rejecting = asyncio.ensure_future(shop.quotes.RejectQuote(end))
+        await eventually(lambda: waiting(2))
+        await other.execute("ROLLBACK")
+        await asyncio.gather(holding, rejecting)
+    finally:
+        await other.close()
+    assert await held(depot, quote) == []
+    assert await left(depot, stocked) == "10"
+
+
+async def test_a_quote_holds_and_reserves_by_the_day_that_the_customer_asked_for(
+    depot: Depot, stocked: products_pb2.Product, shop: Shop
+) -> None:
+    later = shop.stack.clock.now().date() + timedelta(days=20)
+    asked = Date(year=later.year, month=later.month, day=later.day)
+    await depot.say(
+        erp.ReceiptScheduled(
+            receipt="R1", version=1, warehouse="HH", product="C-1", quantity="5", due_date=asked
+        )
+    )
+    quote = await depot.wanted(stocked, 15, requested_date=asked)
+    (promise,) = (await depot.hold(quote)).promises
+    assert (promise.quantity, promise.need_date) == ("15", asked)
+    await depot.inventory.ReleaseStock(pb.ReleaseStockRequest(id=quote.id))
+    await shop.quotes.SendQuote(quotes_pb2.SendQuoteRequest(id=quote.id))
+    await shop.quotes.AcceptQuote(quotes_pb2.AcceptQuoteRequest(id=quote.id))
+    assert await held(depot, quote) == [(RESERVATION, "15")]

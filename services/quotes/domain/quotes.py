@@ -458,6 +458,11 @@ class Quote(Entity):
         """What the discounts take off."""
         return self.subtotal - self.total
 
+    def needed_on(self, today: date) -> date:
+        """By when its goods are needed: the day that the customer asked for, today where that has passed or
+        nobody said."""
+        return max(self.requested_date or today, today)
+
     def money(self, amount: Decimal) -> Money:
         """An amount in the quote's currency."""
         return Money(amount, self.currency)

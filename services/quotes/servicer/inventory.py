@@ -101,11 +101,11 @@ class InventoryServicer:
         )
 
     async def HoldStock(self, request: pb.HoldStockRequest, call: Call) -> pb.StockHold:
-        quote = await QuoteStore(call).get(request.id)
+        quote = await QuoteStore(call).steady(request.id)
         held = await holds.hold(
             call,
             quote,
-            day=wire.day_of(request, "need_date", call.now.date()),
+            day=wire.day_of(request, "need_date", quote.needed_on(call.now.date())),
             to=_place(request),
             in_parts=not request.in_whole,
             allow_shortage=request.allow_shortage,

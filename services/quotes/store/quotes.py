@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
-from chassis import history
+from chassis import history, sight
 from chassis.schema import changes
 from chassis.store import EntityNotFound, EntityStore
 from services.quotes.domain.quotes import Quote, QuoteState
@@ -17,6 +17,24 @@ class QuoteStore(EntityStore[Quote]):
     """The quotes."""
 
     type = QUOTE
+
+    async def steady(self, id: UUID | str) -> Quote:
+        """The quote, which nobody changes until the call ends: what is promised to it is promised to the
+        quote that was read.
+
+        Raises:
+            EntityNotFound: there is none that the caller may see, or it is deleted.
+        """
+        wanted = sa.bindparam("wanted", None, sa.Uuid)
+        statement = self._prepared(
+            "steady",
+            lambda: self.select().where(quotes.c.id == wanted).with_for_update(read=True, of=quotes),
+        )
+        row = await self.tx.fetchrow(statement, {**sight.parameters(self.call), "wanted": UUID(str(id))})
+        quote = self._load(row) if row is not None else None
+        if quote is None or quote.deleted_at is not None:
+            raise EntityNotFound(self.type.name, id)
+        return quote
 
     async def primary_of(self, opportunity_id: UUID) -> Quote | None:
         """The opportunity's primary quote, whoever may see it."""
