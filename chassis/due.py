@@ -40,6 +40,8 @@ _POLL_SECONDS: Final = 1.0
 _BATCH: Final = 50
 _LONGEST_PAUSE: Final = 5.0
 _FAREWELL_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 0.5
+"""How long the rest waits for one piece of work."""
 
 _SCHEDULE: Final = Prepared(
     sa.text(
@@ -102,6 +104,9 @@ async def cancel(call: Call, kind: str, key: str) -> bool:
 class Runner:
     """Does what is due in one service. Every replica runs one; each piece of work is done by one of them.
 
+    Work is done one piece after the other. A piece that takes long, because it waits for something outside, goes
+    on beside the others; until it is done only work of its own kind waits for it.
+
     Work may be done twice where a replica dies between its effect outside of the database and the
     commit; inside of the database it is done exactly once.
     """
@@ -115,7 +120,9 @@ class Runner:
         self._handlers = dict(handlers)
         self._hint = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._slow: dict[str, asyncio.Task[Any]] = {}
+        """What takes long, by its kind."""
 
     def hint(self) -> None:
         """Says that work may be due: something was scheduled, or the clock was moved."""
@@ -132,7 +139,13 @@ class Runner:
         self.hint()
         if self._task is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._task, _FAREWELL_SECONDS)
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await asyncio.wait({self._task})
+                    await asyncio.gather(*self._slow.values(), return_exceptions=True)
+            left = [self._task, *self._slow.values()]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _run(self) -> None:
         failures = 0
@@ -155,19 +168,42 @@ class Runner:
 
     async def _do_what_is_due(self) -> float:
         """Does what is due now; answers how long nothing will be, in seconds."""
+        free = [kind for kind in self._handlers if kind not in self._slow]
         async with self._database.transaction(None) as tx:
-            rows = await tx.fetch(_NEXT, {"kinds": list(self._handlers), "most": _BATCH})
+            rows = await tx.fetch(_NEXT, {"kinds": free, "most": _BATCH})
         now = self._clock.now()
         LATE.labels(self.service).set(max(0.0, (now - rows[0]["due_at"]).total_seconds()) if rows else 0.0)
         taken = False
         for row in rows:
             if row["due_at"] > now or self._stopping:
                 break
-            taken |= await self._do(row["tenant_id"], row["kind"], row["key"])
+            if row["kind"] not in self._slow:
+                taken |= await self._begin(row["tenant_id"], row["kind"], row["key"])
         if taken:
             return 0
         ahead = [(row["due_at"] - now).total_seconds() for row in rows if row["due_at"] > now]
         return min(_POLL_SECONDS, *ahead) if ahead else _POLL_SECONDS
+
+    async def _begin(self, tenant: UUID, kind: str, key: str) -> bool:
+        """Does one piece, or lets it go on where it takes long; False where another replica has it."""
+        task = asyncio.create_task(self._do(tenant, kind, key), name=f"{self.service}: {kind}")
+        try:
+            done, _ = await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        if done:
+            return await task
+        self._slow[kind] = task
+        task.add_done_callback(lambda task: self._ended(kind, task))
+        return True
+
+    def _ended(self, kind: str, task: asyncio.Task[Any]) -> None:
+        del self._slow[kind]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("due work waits", service=self.service, error=str(error) or type(error).__name__)
+        self.hint()
 
     async def _do(self, tenant: UUID, kind: str, key: str) -> bool:
         """Does one piece; False where another replica has it."""

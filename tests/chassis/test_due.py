@@ -220,6 +220,45 @@ async def test_a_handler_that_waits_for_others_does_not_hold_the_feeds_back(
         await eventually(lambda: _is_empty(rows, tenant))
 
 
+async def test_what_takes_long_keeps_nothing_of_another_kind_waiting(
+    rows: Database, clock: MovableClock
+) -> None:
+    tenant, answered, done = new_id(), asyncio.Event(), list[str]()
+
+    async def hand_over(call: Call, key: str, payload: Any) -> None:
+        done.append(f"{key} begins")
+        await answered.wait()
+        done.append(f"{key} ends")
+
+    async def expire(call: Call, key: str, payload: Any) -> None:
+        done.append(key)
+
+    runner = Runner("leads", rows, clock, {"email": hand_over, "expiry": expire})
+    for kind, key in (("email", "one"), ("email", "two"), ("expiry", "three"), ("expiry", "four")):
+        async with rows.transaction(tenant) as tx:
+            call = service_call("leads", tenant, tx, clock, "test", "somebody")
+            await due.schedule(call, kind, key, clock.now())
+    runner.start()
+    await eventually(lambda: done == ["one begins", "three", "four"])
+    answered.set()
+    await eventually(lambda: _is_empty(rows, tenant))
+    assert done[3:] == ["one ends", "two begins", "two ends"]
+    await runner.stop()
+
+
+async def test_who_stops_lets_go_what_does_not_end(rows: Database, clock: MovableClock) -> None:
+    tenant, begun = new_id(), asyncio.Event()
+
+    async def hang(call: Call, key: str, payload: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with running(rows, clock, hang):
+        await schedule(rows, clock, tenant, "endless", timedelta(0))
+        await begun.wait()
+    assert [row["attempts"] for row in await waiting(rows, tenant)] == [0]
+
+
 async def _is_empty(database: Database, tenant: UUID) -> bool:
     return await waiting(database, tenant) == []
 
