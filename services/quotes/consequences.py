@@ -1,14 +1,17 @@
-"""What else each step in the life of a quote entails: one line for each part of the service that has a
+"""What else each step in the life of a quote and its order entails: one line for each part of the service that has a
 stake in it. Everything happens in the transaction of the step itself, so that all of it is true or none.
 
 A function that checks refuses the step by raising; it must not have written before.
 """
+
+from dataclasses import replace
 
 from chassis.call import Call
 from services.quotes import approvals, credit, holds, redemptions
 from services.quotes.domain.orders import Order
 from services.quotes.domain.quotes import Quote
 from services.quotes.order_items import items_of
+from services.quotes.store.quotes import QuoteStore
 
 
 async def changed(call: Call, quote: Quote) -> None:
@@ -49,3 +52,23 @@ async def given_up(call: Call, quote: Quote) -> None:
     await approvals.withdraw(call, quote, "Nothing comes of the quote any more.")
     await redemptions.release(call, quote)
     await holds.release(call, quote)
+
+
+async def cancelled(call: Call, order: Order) -> None:
+    """The customer will not have what was ordered. Promotions and stock come before the order, as whoever
+    accepts or ships takes them."""
+    await redemptions.give_back(call, order.quote_id)
+    await holds.release_order(call, order)
+
+
+async def taken_up_again(call: Call, order: Order) -> None:
+    """The ERP takes an order that it had rejected: what was reserved for it is, as far as it can be had. Where
+    goods have left already, what is still to come is between the ERP and whoever looks after the order."""
+    if order.shipments:
+        return
+    quote = await QuoteStore(call).find(order.quote_id)
+    if quote is None:
+        return
+    items = await items_of(call, quote, await holds.turn_into_reservations(call, quote, order))
+    reserved = {item.line_id: item.reserved for item in items}
+    order.items = tuple(replace(item, reserved=reserved.get(item.line_id, ())) for item in order.items)

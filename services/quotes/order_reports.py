@@ -14,9 +14,9 @@ from sfa.erp.v1 import messages_pb2 as erp
 from chassis.call import Call
 from chassis.convert import date_of, datetime_of, money_of
 from chassis.errors import InvalidArgument, NotFound, Refusal
-from services.quotes import holds
+from services.quotes import consequences, holds
 from services.quotes.domain.fulfilment import Said
-from services.quotes.domain.orders import Order, OrderRejected
+from services.quotes.domain.orders import Order, OrderRejected, OrderState
 from services.quotes.reports import Effect, Outcome, Report
 from services.quotes.store.orders import (
     INVOICE,
@@ -186,11 +186,15 @@ async def _add_up(call: Call, store: OrderStore, numbers: set[str]) -> None:
     found = await store.by_number(numbers)
     everything = await said_of(call, found)
     for number, order in sorted(found.items()):
+        former = order.state
         event = order.take(everything.get(number, Said()))
         if event is None:
             continue
+        # stock before orders, as whoever ships or accepts does
         if isinstance(event, OrderRejected):
-            await holds.release_order(call, order)  # stock before orders, as whoever ships or accepts does
+            await holds.release_order(call, order)
+        elif former is OrderState.REJECTED and order.state is not former:
+            await consequences.taken_up_again(call, order)
         store.stage(order, event)
         await store.flush()
 

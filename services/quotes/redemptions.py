@@ -1,5 +1,6 @@
 """What a quote does to the limits and budgets of the promotions in its price: sending reserves, acceptance
-consumes, and whatever else ends it releases. All within the call's own transaction."""
+consumes, and whatever else ends it releases; what was consumed comes back where the order is cancelled. All
+within the call's own transaction."""
 
 from __future__ import annotations
 
@@ -97,6 +98,18 @@ async def release(call: Call, quote: Quote) -> None:
     await store.let_go(quote.id)
     for index, (redemption, _) in enumerate(reserved):
         store.stage(redemption, redemption.release(call.now), ordinal=_ORDINAL + ASIDE // 10 + index)
+    await store.flush()
+
+
+async def give_back(call: Call, quote_id: UUID) -> None:
+    """Nothing comes of the order that a quote has led to: what was used up for it can be redeemed again."""
+    store = RedemptionStore(call)
+    consumed = await store.consumed_for(quote_id)
+    if not consumed:
+        return
+    await store.give_back(quote_id)
+    for index, redemption in enumerate(consumed):
+        store.stage(redemption, redemption.release(call.now), ordinal=_ORDINAL + index)
     await store.flush()
 
 

@@ -15,7 +15,7 @@ from sfa.contacts.v1 import contacts_pb2
 from sfa.contacts.v1.contacts_pb2_grpc import AccountServiceStub
 from sfa.erp.v1 import messages_pb2 as erp
 from sfa.opportunities.v1 import opportunities_pb2 as deals
-from sfa.quotes.v1 import events_pb2, quotes_pb2, reports_pb2
+from sfa.quotes.v1 import events_pb2, promotions_pb2, quotes_pb2, reports_pb2
 from sfa.quotes.v1 import orders_pb2 as pb
 from sfa.quotes.v1.reports_pb2_grpc import ReportServiceStub
 
@@ -307,6 +307,41 @@ async def test_what_the_erp_has_booked_is_cancelled_there(
     assert (rejected.state, rejected.reject_reason) == (Order.REJECTED, "Cancelled by the customer.")
     assert (await depot.available(chair, 10)).missing == "0"
     assert (await refusal(cancel(shop, order)))[1] == "ORDER_IS_REJECTED"
+
+
+async def test_what_the_erp_takes_after_all_is_reserved_again(
+    shop: Shop, office: Shop, books: Books, running: Stack
+) -> None:
+    depot = Depot(office)
+    chair = await office.product("C-1")
+    await depot.warehouse("HH")
+    await depot.say(level("HH", "C-1", 1, 10))
+    order = await ordered(shop, line(chair, "4"))
+    rejected = erp.OrderRejected(order=order.number, version=1, reason="Wrong address.")
+    await books.say(rejected)
+    await depot.say(level("HH", "C-1", 2, 3))
+    for _ in range(2):
+        await books.say(confirmed(order, 2), rejected)
+        again = await read(shop, order.id)
+        assert (again.state, again.attention) == (Order.CONFIRMED, "")
+        assert [each.quantity for each in again.items[0].reserved] == ["3"]
+        assert (await depot.available(chair, 3)).missing == "3", "once, as far as it can be had"
+
+
+async def test_a_cancelled_order_gives_back_what_it_used_of_promotions(shop: Shop, office: Shop) -> None:
+    promotions = Promotions(office.stack, "operations")
+    chair = await office.product("C-1")
+    promotion = await promotions.active(limits=promotions_pb2.Limits(max_redemptions=1), currency="EUR")
+    order = await ordered(shop, line(chair))
+    assert [each.code for each in order.promotions] == ["P-1"]
+    used = await promotions.usage(promotion)
+    assert (used.consumed_count, used.reserved_count) == (1, 0)
+    assert not (await ordered(shop, line(chair))).promotions
+    await cancel(shop, order)
+    used = await promotions.usage(promotion)
+    assert (used.consumed_count, used.consumed_amount.units, used.reserved_count) == (0, 0, 0)
+    assert (await refusal(cancel(shop, order)))[1] == "ORDER_ALREADY_CANCELLED"
+    assert len((await ordered(shop, line(chair))).promotions) == 1
 
 
 async def test_of_a_cancellation_and_a_confirmation_at_once_neither_is_lost(

@@ -1,6 +1,7 @@
 """Redemptions: which quote uses which promotion, for how much, and until when that is held for it.
 
-Sending a quote reserves; acceptance consumes; whatever else ends the quote releases. A reservation that is
+Sending a quote reserves; acceptance consumes; whatever else ends the quote releases, and so does the
+cancellation of its order. A reservation that is
 past its time counts no longer, whether or not anybody has looked.
 """
 
@@ -42,7 +43,7 @@ class RedemptionConsumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RedemptionReleased(Event):
-    """A quote with a promotion came to nothing: the promotion has it back."""
+    """A quote with a promotion, or its order, came to nothing: the promotion has it back."""
 
 
 class RedemptionLimitReached(FailedPrecondition):
@@ -111,7 +112,7 @@ class Redemption(Entity):
         return RedemptionConsumed()
 
     def release(self, at: datetime) -> RedemptionReleased:
-        """The quote has come to nothing."""
+        """The quote has come to nothing, or its order has."""
         self.state, self.released_at = RedemptionState.RELEASED, at
         return RedemptionReleased()
 

@@ -6,7 +6,7 @@ from sfa.quotes.v1 import orders_pb2 as pb
 
 from chassis.call import Call
 from chassis.convert import datetime_of
-from services.quotes import holds
+from services.quotes import consequences
 from services.quotes.store import OrderStore
 from services.quotes.wire import orders as wire
 
@@ -41,7 +41,7 @@ class OrderServicer:
         effective_at = call.effective_at(request.effective_time)
         order = await store.get(request.id, request.etag)
         cancelled = order.cancel(effective_at or call.now, request.cancel_reason)
-        await holds.release_order(call, order)  # stock before orders, as whoever ships or accepts does
+        await consequences.cancelled(call, order)
         await store.save(order, cancelled, effective_at)
         return wire.order_to_proto(order)
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import sqlalchemy as sa
 
 from chassis.database import Prepared
@@ -78,7 +79,17 @@ _LOCK: Final = Prepared(
     sa.text(
         "SELECT promotion_id FROM promotion_usage"
         f" WHERE scope_id = '{IN_ALL}' AND promotion_id = ANY(ARRAY(SELECT promotion_id FROM redemptions"
-        " WHERE quote_id = CAST(:quote AS uuid) AND state = 'reserved')) ORDER BY promotion_id FOR UPDATE"
+        " WHERE quote_id = CAST(:quote AS uuid) AND state = :state)) ORDER BY promotion_id FOR UPDATE"
+    )
+)
+_GIVE_BACK: Final = Prepared(
+    sa.text(
+        "WITH taken AS (SELECT promotion_id, account_id, coupon_id, discount FROM redemptions"
+        " WHERE quote_id = CAST(:quote AS uuid) AND state = 'consumed'),"
+        f" scoped AS ({_SCOPED})"
+        " UPDATE promotion_usage AS used SET consumed_count = used.consumed_count - scoped.count,"
+        " consumed_amount = used.consumed_amount - scoped.amount FROM scoped"
+        " WHERE used.promotion_id = scoped.promotion_id AND used.scope_id = scoped.scope_id"
     )
 )
 _COUNT_AGAIN: Final = Prepared(
@@ -107,15 +118,21 @@ class RedemptionStore(EntityStore[Redemption]):
 
         The promotions are locked until the call ends.
         """
-        if not await self.tx.fetch(_LOCK, {"quote": quote_id}):
+        rows = await self._locked(quote_id, RedemptionState.RESERVED)
+        return [(self._load(row), row["is_counted"]) for row in rows]
+
+    async def consumed_for(self, quote_id: UUID) -> list[Redemption]:
+        """What was consumed for a quote, whoever may see it. The promotions are locked until the call ends."""
+        return [self._load(row) for row in await self._locked(quote_id, RedemptionState.CONSUMED)]
+
+    async def _locked(self, quote_id: UUID, state: RedemptionState) -> Sequence[asyncpg.Record]:
+        if not await self.tx.fetch(_LOCK, {"quote": quote_id, "state": state.value}):
             return []
-        rows = await self.tx.fetch(
+        return await self.tx.fetch(
             sa.select(*self.type.rows.columns, redemptions.c.is_counted).where(
-                redemptions.c.quote_id == quote_id,
-                redemptions.c.state == RedemptionState.RESERVED.value,
+                redemptions.c.quote_id == quote_id, redemptions.c.state == state.value
             )
         )
-        return [(self._load(row), row["is_counted"]) for row in rows]
 
     async def count(self, wanted: Sequence[Redemption], bounds: Mapping[Scope, Bound]) -> set[Scope]:
         """Counts what is wanted wherever the bounds allow it; answers where they do not.
@@ -162,6 +179,10 @@ class RedemptionStore(EntityStore[Redemption]):
     async def use_up(self, quote_id: UUID) -> None:
         """Turns what is reserved for a quote, and counted, into what is consumed."""
         await self.tx.execute(_CONSUME_QUOTE, {"quote": quote_id})
+
+    async def give_back(self, quote_id: UUID) -> None:
+        """Takes what was consumed for a quote off the usage."""
+        await self.tx.execute(_GIVE_BACK, {"quote": quote_id})
 
     async def usage(self, promotion_id: UUID, now: datetime) -> Usage:
         """What was redeemed of a promotion in all."""
