@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from services.quotes.pricing.evaluation import compute
 from services.quotes.pricing.grouping import (
     best_bought,
+    fewer,
     fixed_units,
     group_size,
     is_fixed,
@@ -105,7 +106,7 @@ def _ways(problem: Problem, plan: Plan, offer: Offer) -> Iterable[Plan]:
         yield parts, (*document, offer.code)
         return
     if offer.kind in (Kind.BUY_GET, Kind.BUNDLE, Kind.GROUP_AMOUNT):
-        for times in range(_most_now(problem, parts, offer), 0, -1):
+        for times in fewer(_most_now(problem, parts, offer)):
             found = _group(problem, parts, offer, times)
             if found is not None:
                 yield _with(parts, offer, *found), document
@@ -152,9 +153,9 @@ def _free(parts: Iterable[_Part], offer: Offer) -> dict[int, int]:
 
 
 def _most_now(problem: Problem, parts: list[_Part], offer: Offer) -> int:
-    """How often a group may be repeated at most with the units that are left; 1,000 are tried at most."""
+    """How often a group may be repeated at most with the units that are left."""
     free = _free(parts, offer)
-    most = min(most_repeats(problem, offer), 1000)
+    most = most_repeats(problem, offer)
     size = group_size(offer)
     most = min(most, sum(free.get(line, 0) for line in offer.targets) // size)
     if isinstance(offer.benefit, BuyGet) and offer.uses_up is UsesUp.ALL:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
 
 from services.quotes.pricing.model import AmountOff, BundlePrice, BuyGet, Free, UnitOrder
 from services.quotes.pricing.problem import Kind, Offer, Problem
@@ -32,6 +31,27 @@ def group_size(offer: Offer) -> int:
 
 def most_repeats(problem: Problem, offer: Offer) -> int:
     """How often the document's units allow it at most, others aside."""
+    key = ("most", offer.index)
+    found = problem.allocations.get(key)
+    if not isinstance(found, int):
+        found = problem.allocations[key] = _most_repeats(problem, offer)
+    return found
+
+
+_FEW_REPEATS = 120
+
+
+def fewer(most: int) -> Iterator[int]:
+    """Numbers of repeats worth trying, from the most on: every one where they are few, else ever fewer."""
+    number, step = most, 1
+    while number > 0:
+        yield number
+        if most > _FEW_REPEATS and most - number >= _FEW_REPEATS // 2:
+            step = max(1, number // 4)
+        number -= step
+
+
+def _most_repeats(problem: Problem, offer: Offer) -> int:
     whole = problem.quoted.whole
     match offer.benefit:
         case BuyGet(buy_quantity=buy, get_quantity=get):
@@ -42,15 +62,32 @@ def most_repeats(problem: Problem, offer: Offer) -> int:
             )
         case BundlePrice(components=components):
             most = sum(whole[i] for i in offer.targets) // group_size(offer)
-            for many in range(1, len(components) + 1):
-                for chosen in combinations(range(len(components)), many):
-                    lines = {i for c in chosen for i in offer.parts[c]}
-                    most = min(
-                        most, sum(whole[i] for i in lines) // sum(components[c].quantity for c in chosen)
-                    )
+            elsewhere = _units_outside(problem, offer)
+            count = sum(elsewhere[-1:])
+            for chosen in range(1, len(elsewhere)):
+                wanted = sum(part.quantity for c, part in enumerate(components) if chosen >> c & 1)
+                most = min(most, (count - elsewhere[len(elsewhere) - 1 - chosen]) // wanted)
         case _:
             most = sum(whole[i] for i in offer.targets) // group_size(offer)
     return most if offer.max_repeats is None else min(most, offer.max_repeats)
+
+
+def _units_outside(problem: Problem, offer: Offer) -> list[int]:
+    """By set of components, as bits: units of lines that fit into none but these."""
+    count = len(offer.parts)
+    by_mask = [0] * (1 << count)
+    masks: dict[int, int] = {}
+    for place, part in enumerate(offer.parts):
+        for line in part:
+            masks[line] = masks.get(line, 0) | 1 << place
+    for line, mask in masks.items():
+        by_mask[mask] += problem.quoted.whole[line]
+    for place in range(count):
+        bit = 1 << place
+        for mask in range(1 << count):
+            if mask & bit:
+                by_mask[mask] += by_mask[mask ^ bit]
+    return by_mask
 
 
 def bundle_fits(offer: Offer, units: Units, times: int) -> bool:
@@ -218,16 +255,39 @@ def _consecutive(
 ) -> tuple[dict[int, int], dict[int, int]]:
     """Groups one after another in the document's order; in each the cheapest (dearest) are rewarded."""
     size = deal.buy_quantity + deal.get_quantity
-    units = [i for i in sorted(offer.targets) for _ in range(min(problem.quoted.whole[i], times * size))]
     sign = -1 if deal.free is Free.DEAREST else 1
     rewarded: dict[int, int] = {}
     bought: dict[int, int] = {}
-    for place in range(times):
-        group = sorted(
-            units[place * size : (place + 1) * size],
-            key=lambda i: (sign * problem.lines[i].unit, problem.lines[i].tie),
-        )
-        for rank, line in enumerate(group):
-            side = rewarded if rank < deal.get_quantity else bought
-            side[line] = side.get(line, 0) + 1
+
+    def settle(group: list[tuple[int, int]], groups: int) -> None:
+        free = deal.get_quantity
+        for line, number in sorted(
+            group, key=lambda one: (sign * problem.lines[one[0]].unit, problem.lines[one[0]].tie)
+        ):
+            given = min(free, number)
+            free -= given
+            if given:
+                rewarded[line] = rewarded.get(line, 0) + given * groups
+            if number > given:
+                bought[line] = bought.get(line, 0) + (number - given) * groups
+
+    begun: list[tuple[int, int]] = []
+    missing = size
+    for line in sorted(offer.targets):
+        left = problem.quoted.whole[line]
+        while left and times:
+            if not begun and left >= size:  # groups inside one line are alike
+                groups = min(times, left // size)
+                settle([(line, size)], groups)
+                times -= groups
+                left -= groups * size
+                continue
+            number = min(left, missing)
+            begun.append((line, number))
+            left -= number
+            missing -= number
+            if not missing:
+                settle(begun, 1)
+                begun, missing = [], size
+                times -= 1
     return rewarded, bought

@@ -2,7 +2,9 @@
 
 One promotion alone is settled by dynamic programming over its lines, rounding included. Several that want
 the same units are settled by trying every way, as long as these are few; else one after another in the
-orders that promise most, and how much better it could be at most is said.
+orders that promise most, and how much better it could be at most is said. Units of one line are alike:
+where there are many they are counted, not tried one by one. Whatever the quantities, nothing here runs on
+after the deadline: what is not settled by then is left out, and what it may gain at most is said.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
+from math import prod
 
 from services.quotes.pricing.grouping import (
     best_bought,
     bundle_fits,
+    fewer,
     fixed_units,
     free_units_are_right,
     group_size,
@@ -26,10 +30,12 @@ from services.quotes.pricing.grouping import (
 from services.quotes.pricing.model import BundlePrice, BuyGet, Free, UsesUp
 from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.solver.lines import Lines, Part, Placed
+from services.quotes.pricing.solver.counting import ceiling_ticks, rewards_by_count, shares_by_count
 
 _MOST_WAYS = 600
-_MOST_TIMES = 400
+_MOST_STEPS = 20_000  # states times units that dynamic programming may look at; beyond, units are counted
 _MOST_GROUPS = 120
+_GRACE = 0.02  # seconds after the deadline for a first way to give out units
 Way = tuple[dict[int, int], dict[int, int]]  # units rewarded and bought, by line
 
 
@@ -70,6 +76,13 @@ class Allocation:
         self._minor = minor
         self._deadline = deadline
         self._alone: dict[tuple[int, int], Allocated | None] = {}
+        self._repeats: dict[int, tuple[list[Way], int, bool]] = {}
+        self._until = 0.0
+        self._ceilings: dict[int, int] = {}
+
+    def is_late(self) -> bool:
+        """Whether the time is over: what is answered from now on is rough."""
+        return time.perf_counter() > self._deadline
 
     def line(self, line: int, allowed: int, placed: Placed = ()) -> tuple[int, int, tuple[Part, ...]] | None:
         """Cost, looseness and parts of one line."""
@@ -82,6 +95,8 @@ class Allocation:
 
     def best(self, lines: Iterable[int], allowed: int, placed: Sequence[Offer]) -> Allocated | None:
         """The least that the lines come to when these offers may be placed on their units."""
+        if self.is_late():
+            return self.roughly(lines, allowed, placed)
         cost = loose = 0
         parts: dict[int, tuple[Part, ...]] = {}
         for group, offers in _connected(lines, placed):
@@ -99,6 +114,39 @@ class Allocation:
         if len(offers) == 1:
             return self._single(lines, allowed, offers[0])
         return self._several(lines, allowed, offers)
+
+    # --- when the time is over ----------------------------------------------------------------------
+
+    def roughly(
+        self, lines: Iterable[int], allowed: int, placed: Sequence[Offer], *, greedily: bool = False
+    ) -> Allocated | None:
+        """None of the offers placed, or (`greedily`) one after another; how much they may gain is said."""
+        lines = list(lines)
+        without = self._settle(lines, allowed, [])
+        if without is None:
+            return None
+        least = without.cost - without.loose - sum(self.ceiling(offer) for offer in placed)
+        if greedily and placed:
+            if not self._until:
+                self._until = time.perf_counter() + _GRACE
+            order = sorted(placed, key=lambda offer: (-self.ceiling(offer), offer.index))
+            settled = self._settle(lines, allowed, self._in_order(order, until=self._until))
+            if settled is not None and settled.cost < without.cost:
+                return Allocated(settled.cost, max(0, settled.cost - least), settled.parts)
+        return Allocated(without.cost, max(0, without.cost - least), without.parts)
+
+    def ceiling(self, offer: Offer) -> int:
+        """What an offer gains at most whatever else is chosen: its discount on prices as quoted, and rounding."""
+        known = self._ceilings.get(offer.index)
+        if known is None:
+            tick = self._problem.tick
+            by_line, anywhere = ceiling_ticks(self._problem, offer)
+            known = (2 + len(self._problem.phases)) * self._minor * len(offer.targets)
+            known += sum(self._price(line, ticks // tick + 1) for line, ticks in by_line.items())
+            if anywhere:
+                known += max(self._price(line, anywhere // tick + 1) for line in offer.targets)
+            self._ceilings[offer.index] = known
+        return known
 
     # --- what an allocation comes to ---------------------------------------------------------------
 
@@ -143,6 +191,8 @@ class Allocation:
             around |= self._free[line]
         key = (offer.index, allowed & around)
         if key not in self._alone:
+            if self.is_late():
+                return self.roughly(lines, allowed, [offer])
             self._alone[key] = self._find_single(lines, allowed, offer)
         return self._alone[key]
 
@@ -152,24 +202,106 @@ class Allocation:
             return None
         best = without
         loose = 0
+        fights = bool(allowed & self._lines.users)  # what is placed takes units from others
+        surely: int | None = None  # no gain beyond this
+        nested = False
         if is_fixed(self._problem, offer) or offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
-            ways, loose = self._times(offer)
-        else:
+            ways, loose, is_every = self._times(offer)
+            nested = not fights and all(len(part) == 1 for part in offer.parts or (offer.targets,))
+            surely = None if is_every else self.ceiling(offer)
+        elif self._steps(offer) <= _MOST_STEPS:
             found = self._dynamic(lines, allowed, offer)
             ways = [] if found is None else [found]
-        for way in ways:
+        else:
+            ways, surely = self._counted(lines, allowed, offer, without)
+        for place, way in enumerate(ways):
+            if self.is_late():
+                surely = self.ceiling(offer)
+                break
             settled = self._settle(lines, allowed, [(offer, way)])
             if settled is None:
                 loose = max(loose, self._most(offer, way))  # fewer offers beside it might have let it be
             elif settled.cost < best.cost:
                 best = settled
-                if (
-                    not settled.loose
-                    and offer.kind is Kind.BUNDLE
-                    and all(len(part) == 1 for part in offer.parts)
-                ):
+                if not place and nested and not settled.loose:
+                    surely = None
                     break  # more repeats never cost more, and come first
-        return Allocated(best.cost, best.loose + loose, best.parts)
+        loose += best.loose
+        if surely is not None:
+            loose = max(loose, best.cost - (without.cost - without.loose - surely))
+        return Allocated(best.cost, max(0, loose), best.parts)
+
+    def _steps(self, offer: Offer) -> int:
+        """How much work dynamic programming would be, about."""
+        problem = self._problem
+        deal = offer.benefit if isinstance(offer.benefit, BuyGet) else None
+        whole = problem.quoted.whole
+        if deal is None:
+            most = reach_units(problem, offer)
+        else:
+            most = most_repeats(problem, offer) * deal.get_quantity
+        states, work = 1, 0
+        mixed = 0 < len(set(offer.targets) & set(offer.buys)) < len(offer.targets)
+        for line in offer.targets:
+            limit = min(most, line_limit(problem, offer, line) if deal is None else whole[line])
+            work += (limit + 1) * states * (states if mixed else 1)
+            states = min(most + 1, states + limit)
+        return work
+
+    def _counted(
+        self, lines: Sequence[int], allowed: int, offer: Offer, without: Allocated
+    ) -> tuple[list[Way], int | None]:
+        """Many units: how many of each line, from what one is worth; and what no way gains more than.
+
+        None instead of that where the first way is the best: more units never cost more.
+        """
+        problem = self._problem
+        tick = problem.tick
+        facts = problem.lines
+        worth: dict[int, int] = {}
+        is_linear = not without.loose
+        is_exact = self._lines.sums and not allowed & self._lines.users
+        for line in offer.targets:
+            allowed_here = allowed & self._free[line]
+            full = self._lines.parts(line, allowed_here, ())
+            taken: tuple[Part, ...] = ()
+            if facts[line].whole:
+                taken = self._lines.parts(line, allowed_here, ((offer.index, 1, 0),))[:1]
+            before = self._lines.unit(facts[line], full[0].offers) if full else None
+            after = self._lines.unit(facts[line], taken[0].offers) if taken else None
+            bit = 1 << offer.index
+            if (
+                before is None
+                or after is None
+                or taken[0].offers | bit != (full[0].offers & ~self._lines.users) | bit
+                or without.parts.get(line) != full
+            ):
+                is_linear = False
+                worth[line] = (offer.gains or {}).get(line, facts[line].unit)
+            else:
+                worth[line] = max(0, before - after)
+                is_exact = is_exact and not full[0].offers & self._lines.shared
+        deal = offer.benefit if isinstance(offer.benefit, BuyGet) else None
+        value = {line: self._price(line, worth[line] * 1000) for line in worth}
+        if deal is None:
+            rewarded, best = shares_by_count(problem, offer, value)
+            is_best = len(offer.targets) == 1 or sum(rewarded.values()) == sum(
+                line_limit(problem, offer, line) for line in offer.targets
+            )
+            ways: list[Way] = [(rewarded, {})] if rewarded else []
+        else:
+            found, best, is_best = rewards_by_count(problem, offer, value)
+            ways = [] if found is None else [(found[0], found[1] if offer.uses_up is UsesUp.ALL else {})]
+            is_best = is_best and len(offer.targets) == 1
+        if ways and is_best and is_linear and is_exact:
+            settled = self._settle(lines, allowed, [(offer, ways[0])])
+            if settled is not None and not settled.loose:
+                return ways, None
+        if not is_linear and deal is None and _step(offer) == 1:
+            ways += [({line: units // 2 for line, units in way[0].items() if units > 1}, {}) for way in ways]
+        most = (2 + len(problem.phases)) * self._minor * len(offer.targets)
+        most += sum(self._price(line, worth[line] * units // tick + 1) for line, units in best.items() if units)
+        return ways, most
 
     def _most(self, offer: Offer, way: Way) -> int:
         """What an offer may gain at most with these units."""
@@ -179,22 +311,30 @@ class Allocation:
             for line, units in way[0].items()
         )
 
-    def _times(self, offer: Offer) -> tuple[list[Way], int]:
-        """One way for each number of repeats, the most first, and by how much another way may be better."""
-        most = min(most_repeats(self._problem, offer), _MOST_TIMES)
+    def _times(self, offer: Offer) -> tuple[list[Way], int, bool]:
+        """One way for a number of repeats, the most first; by how much another may be better; whether it is every number."""
+        if offer.index not in self._repeats:
+            self._repeats[offer.index] = self._find_times(offer)
+        return self._repeats[offer.index]
+
+    def _find_times(self, offer: Offer) -> tuple[list[Way], int, bool]:
+        most = most_repeats(self._problem, offer)
+        if is_fixed(self._problem, offer) and offer.kind not in (Kind.BUY_GET, Kind.GROUP_AMOUNT):
+            most = min(most, 1)
+        numbers = list(fewer(most))
+        is_every = len(numbers) == most
         if is_fixed(self._problem, offer):
-            if offer.kind not in (Kind.BUY_GET, Kind.GROUP_AMOUNT):
-                most = 1
-            fixed = [fixed_units(self._problem, offer, times) for times in range(most, 0, -1)]
+            fixed = [fixed_units(self._problem, offer, times) for times in numbers]
             keep = offer.uses_up is UsesUp.ALL
-            return [(way[0], way[1] if keep else {}) for way in fixed if way is not None], 0
-        ways = [way for times in range(most, 0, -1) if (way := self._dearest(offer, times)) is not None]
+            return [(way[0], way[1] if keep else {}) for way in fixed if way is not None], 0, is_every
+        ways = [way for times in numbers if (way := self._dearest(offer, times)) is not None]
         is_plain = all(len(part) == 1 for part in offer.parts) if offer.parts else len(offer.targets) == 1
-        if not is_plain:
-            every = self._groups_of(offer, most)
-            if every is not None:
-                return every, 0
-        return ways, 0 if is_plain else self._minor * (1 + len(offer.targets)) + self._between_rates(offer)
+        if is_plain:
+            return ways, 0, is_every
+        every = self._groups_of(offer, most)
+        if every is not None:
+            return every, 0, True
+        return ways, self._minor * (1 + len(offer.targets)) + self._between_rates(offer), is_every
 
     def _groups_of(self, offer: Offer, most: int) -> list[Way] | None:
         """Every way to make groups over several lines; None: they are too many."""
@@ -268,7 +408,7 @@ class Allocation:
             above += facts[line].whole if is_bought else 0
             level_ends = place + 1 == len(order) or facts[order[place + 1]].unit != facts[line].unit
             base = self.line(line, allowed)
-            if base is None:
+            if base is None or self.is_late():
                 return None
             costs: list[int | None] = []
             for units in range(min(limit, most) + 1):
@@ -319,6 +459,8 @@ class Allocation:
             return None
         singles: list[Allocated] = []
         for offer in offers:
+            if self.is_late():
+                return self.roughly(lines, allowed, offers)
             alone = self._single(lines, allowed, offer)
             if alone is None:
                 return None
@@ -341,7 +483,7 @@ class Allocation:
                 best = settled
             if best.cost <= least:
                 break
-            if time.perf_counter() > self._deadline:
+            if self.is_late():
                 is_complete = False
                 break
         if not is_complete and best.cost > least:
@@ -388,9 +530,9 @@ class Allocation:
         for place, table in enumerate(tables):
             further: dict[tuple[int, ...], tuple[int, tuple[tuple[int, ...], ...]]] = {}
             hope = best_of[place + 1]
-            if time.perf_counter() > self._deadline:
-                return None
             for taken, (cost, how) in states.items():
+                if self.is_late():
+                    return None
                 for units, more in table.items():
                     now = tuple(map(sum, zip(taken, units, strict=True)))
                     if any(one > limit for one, limit in zip(now, most, strict=True)):
@@ -433,6 +575,8 @@ class Allocation:
             min(limit, line_limit(self._problem, offer, line)) if line in offer.targets else 0
             for offer, limit in zip(offers, most, strict=True)
         ]
+        if prod(limit + 1 for limit in limits) > 20 * _MOST_WAYS or self.is_late():
+            return None
         table: dict[tuple[int, ...], int] = {}
         for units in product(*(range(limit + 1) for limit in limits)):
             if sum(units) > whole:
@@ -464,13 +608,11 @@ class Allocation:
     def _ways(self, offer: Offer) -> list[Way] | None:
         """Every way to place an offer; None: they are too many."""
         problem = self._problem
-        if is_fixed(problem, offer):
-            return self._times(offer)[0]
+        if is_fixed(problem, offer) or isinstance(offer.benefit, BundlePrice):
+            ways, loose, is_every = self._times(offer)
+            return ways if is_every and not loose else None
         whole = problem.quoted.whole
         benefit = offer.benefit
-        if isinstance(benefit, BundlePrice):
-            ways, loose = self._times(offer)
-            return None if loose else ways
         targets = self._by_worth(offer.targets)
         buys = self._by_worth(offer.buys)
         if isinstance(benefit, BuyGet):
@@ -522,16 +664,22 @@ class Allocation:
             else [tuple(order), *((first, *(one for one in order if one != first)) for first in order)]
         )
         for sequence in orders:
-            left = dict(enumerate(self._problem.quoted.whole))
-            placed: list[tuple[Offer, Way]] = []
-            for place in sequence:
-                way = self._most_of(offers[place], left)
-                if way is not None:
-                    placed.append((offers[place], way))
-                    for side in way:
-                        for line, units in side.items():
-                            left[line] -= units
-            yield placed
+            yield self._in_order([offers[place] for place in sequence], until=self._deadline)
+
+    def _in_order(self, offers: Sequence[Offer], until: float) -> list[tuple[Offer, Way]]:
+        """Each the most that those before it leave; after `until` no more."""
+        left = dict(enumerate(self._problem.quoted.whole))
+        placed: list[tuple[Offer, Way]] = []
+        for offer in offers:
+            if time.perf_counter() > until:
+                break
+            way = self._most_of(offer, left)
+            if way is not None:
+                placed.append((offer, way))
+                for side in way:
+                    for line, units in side.items():
+                        left[line] -= units
+        return placed
 
     def _most_of(self, offer: Offer, left: dict[int, int]) -> Way | None:
         facts = self._problem.lines
@@ -562,7 +710,7 @@ class Allocation:
     def _most_of_deal(
         self, offer: Offer, deal: BuyGet, left: dict[int, int], dearest: Sequence[int]
     ) -> Way | None:
-        for times in range(min(most_repeats(self._problem, offer), _MOST_TIMES), 0, -1):
+        for times in fewer(most_repeats(self._problem, offer)):
             room = dict(left)
             wanted = times * deal.get_quantity
             rewarded: dict[int, int] = {}
@@ -604,18 +752,19 @@ def _vectors(
     lines: Sequence[int], limits: Sequence[int], most: int, step: int, exactly: int | None = None
 ) -> list[dict[int, int]] | None:
     """Units by line that make complete steps, not none; None: they are too many."""
+    widest = 20 * _MOST_WAYS if step > 1 or exactly is not None else _MOST_WAYS
     found: list[tuple[int, tuple[tuple[int, int], ...]]] = [(0, ())]
     for place, line in enumerate(lines):
         rest = sum(limits[place + 1 :])
         further: list[tuple[int, tuple[tuple[int, int], ...]]] = []
         for total, how in found:
             least = 0 if exactly is None else max(0, exactly - total - rest)
+            if len(further) + min(limits[place], most - total) - least > widest:
+                return None
             further += [
                 (total + units, (*how, (line, units)) if units else how)
                 for units in range(least, min(limits[place], most - total) + 1)
             ]
-            if len(further) > 20 * _MOST_WAYS:
-                return None
         found = further
     if exactly is not None:
         kept = [dict(how) for total, how in found if total == exactly]

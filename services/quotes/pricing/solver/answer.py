@@ -21,6 +21,7 @@ from services.quotes.pricing.solver.network import Model
 from services.quotes.pricing.solver.search import Found, Search, bits
 
 _MOST_REPAIRS = 50
+_MOST_LATE = 2  # the same when time is over, all that were refused left out at once
 _MOST_LEANING = 60  # promotions times lines
 
 
@@ -106,6 +107,7 @@ def _bound(model: Model, found: Found, plain: Computed) -> int:
 def _priced(model: Model, found: Found) -> Computed | None:
     """The choice as a selection that is lawful in all: what only the whole shows to be too much is left out."""
     chosen = found.chosen
+    late = 0
     for _ in range(_MOST_REPAIRS):
         try:
             return _without_idle(model.problem, compute(model.problem, selection(model, chosen)))
@@ -114,14 +116,20 @@ def _priced(model: Model, found: Found) -> Computed | None:
             named = {index for index in named if chosen >> index & 1}
             if not named:
                 return None
-            chosen &= ~(1 << max(named))
+            if model.allocation.is_late():
+                late += 1
+                if late > _MOST_LATE:
+                    return None
+                chosen &= ~sum(1 << index for index in named)
+            else:
+                chosen &= ~(1 << max(named))
     return None
 
 
 def _leaner(model: Model, computed: Computed) -> Computed:
     """The same total with fewer promotions, where leaving one out costs nothing; looked for on small documents."""
     problem = model.problem
-    if len(computed.applied) * len(problem.lines) > _MOST_LEANING:
+    if len(computed.applied) * len(problem.lines) > _MOST_LEANING or model.allocation.is_late():
         return computed
     best_key = total_key(computed)
     for index in sorted(computed.applied, reverse=True):
@@ -168,7 +176,7 @@ def selection(model: Model, chosen: int) -> Selection:
     on_units = sum(1 << offer.index for offer in problem.offers if offer.kind in ON_UNITS)
     segments: list[Segment] = []
     for place in model.places:
-        found = model.cell(place, chosen)
+        found = model.cell(place, chosen, finally_=True)
         if found is None:
             continue
         for line, parts in found.parts.items():

@@ -7,9 +7,11 @@ same phases and floors that evaluate a selection.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from services.quotes.pricing.computed import Computed
 from services.quotes.pricing.floors import least_subtotal
@@ -30,6 +32,7 @@ from services.quotes.pricing.settlement import _floored
 from services.quotes.pricing.solver.search import bits
 
 _MOST_MIXES = 400
+_MOST_PAIRS = 24  # offers of which every two are left out together
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,10 @@ Placed = tuple[tuple[int, int, int], ...]  # offer, units rewarded, units bought
 class Lines:
     """Lines priced one by one, each question answered once."""
 
-    def __init__(self, problem: Problem, spread: dict[int, Offer]) -> None:
+    def __init__(self, problem: Problem, spread: dict[int, Offer], deadline: float = inf) -> None:
         """`spread` has offers on the document whose shares by line are known, as amounts on lines."""
         self.problem = problem
+        self._deadline = deadline
         self.offers = [spread.get(offer.index, offer) for offer in problem.offers]
         self.offers = [
             replace(offer, kind=Kind.UNIT_PERCENT) if offer.kind is Kind.DOCUMENT_PERCENT else offer
@@ -85,7 +89,7 @@ class Lines:
             if offer.index in spread or problem.offers[offer.index].kind is Kind.DOCUMENT_PERCENT
         )
 
-        self._shared = sum(
+        self.shared = sum(
             1 << offer.index
             for offer in self.offers
             if offer.kind in (Kind.LINE_AMOUNT, Kind.GROUP_AMOUNT, Kind.BUNDLE)
@@ -141,7 +145,9 @@ class Lines:
             return plain | bit
         bit |= plain & (self.forced | self.whole)
         best, least = plain | bit, 1 << 200
-        for subset in _subsets(plain & ~bit):
+        for place, subset in enumerate(_subsets(plain & ~bit)):
+            if place and self._is_late():
+                return bit if best == plain | bit else best
             price = self.unit(facts, subset | bit)
             if price is not None and (price, subset.bit_count()) < (least, best.bit_count()):
                 best, least = subset | bit, price
@@ -208,7 +214,7 @@ class Lines:
         """Parts that do not touch each other, well above every floor; None: look closer."""
         now = 0
         for part in parts:
-            if part.offers & self._shared:
+            if part.offers & self.shared:
                 return None
             price = self.unit(facts, part.offers)
             if price is None:
@@ -300,9 +306,16 @@ class Lines:
     def _within(self, facts: LineFacts, allowed: int, placed: Placed) -> Best | None:
         """Fewer offers, or on fewer units, so that the line keeps its floor."""
         forced = allowed & self.forced
+        if self._is_late():
+            return self._soon(facts, allowed & ~self.forced, forced, placed)
         subsets = [subset | forced for subset in _subsets(allowed & ~self.forced)]
         best: tuple[int, tuple[Part, ...]] | None = None
         for subset in subsets:
+            if self._is_late():
+                soon = self._soon(facts, allowed & ~self.forced, forced, placed)
+                if best is None or (soon is not None and soon.amount < best[0]):
+                    return soon
+                return Best(best[0], self._surely(facts, best[0]), best[1])
             parts = self._parts(facts, subset, placed)
             amount = self.amount(facts, parts)
             if amount is not None and (best is None or amount < best[0]):
@@ -315,6 +328,30 @@ class Lines:
         few = (allowed & ~self.forced & ~self.whole).bit_count()
         is_least = best[0] <= facts.least or (free <= 1 and few <= 6) or (few <= 1 and not placed)
         return Best(best[0], best[0] if is_least else facts.least, best[1])
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() > self._deadline
+
+    @staticmethod
+    def _surely(facts: LineFacts, amount: int) -> int:
+        """What the line comes to at least, nothing known of it but its floor."""
+        return min(amount, facts.least if facts.floor else 0)
+
+    def _soon(self, facts: LineFacts, offers: int, forced: int, placed: Placed) -> Best | None:
+        """As many offers, by their numbers, as the floor allows together: found in a few steps."""
+        places = list(bits(offers))
+        low, high = -1, len(places)
+        best: tuple[int, tuple[Part, ...]] | None = None
+        while low < high:
+            middle = (low + high + 1) // 2
+            subset = forced | sum(1 << one for one in places[:middle])
+            parts = self._parts(facts, subset, placed)
+            amount = self.amount(facts, parts)
+            if amount is None:
+                high = middle - 1
+            else:
+                low, best = middle, (amount, parts)
+        return None if best is None else Best(best[0], self._surely(facts, best[0]), best[1])
 
     def _mixed(
         self,
@@ -334,6 +371,8 @@ class Lines:
                 while low < high:  # the most units that carry `more`
                     middle = (low + high + 1) // 2
                     tried += 1
+                    if self._is_late():
+                        return best
                     parts = self._two(facts, more, less, placed, middle)
                     amount = self.amount(facts, parts)
                     if amount is None:
@@ -375,8 +414,8 @@ def _subsets(mask: int) -> Iterator[int]:
     places = list(bits(mask))
     for one in places:
         yield mask & ~(1 << one)
-    for one in places:
-        for other in places:
+    for one in places[:_MOST_PAIRS]:
+        for other in places[:_MOST_PAIRS]:
             if other > one:
                 yield mask & ~(1 << one) & ~(1 << other)
     growing = 0

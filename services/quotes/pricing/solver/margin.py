@@ -36,6 +36,8 @@ def highest_margin(
     every = (1 << len(problem.offers)) - 1
     tried = _subsets(model, every) if every.bit_count() <= _FEW else ()
     for subset in tried:
+        if time.perf_counter() > deadline:
+            break
         found = _of(select, subset, most)
         if found is not None and margin_key(found) < best_key:
             best, best_key, chosen = found, margin_key(found), subset

@@ -30,6 +30,7 @@ class Model:
             for offer in problem.offers
             if isinstance(offer.benefit, Gift)
         }
+        self._gifts = gifts
         self._gift = count + 1  # one minor unit of a gift counts more than all promotions
         self.minor = self._scale * self._gift * (sum(gifts.values()) + 1)
         self._weights = [self._weight(facts.line.tax_rate) for facts in problem.lines]
@@ -39,8 +40,9 @@ class Model:
         )
         self._rates = [ratio(facts.line.tax_rate) for facts in problem.lines]
         self.capped = 0
+        self._roomy: list[bool] | None = None
         spread = self._spread()
-        self.lines = Lines(problem, spread)
+        self.lines = Lines(problem, spread, deadline)
         free = self._free_by_line(spread)
         self._spread_offers = spread
         self._memory = memory or Memory()
@@ -51,17 +53,34 @@ class Model:
         self._cells: list[tuple[list[int], list[Offer]]] = []
         cells = self._line_cells(free)
         cells += [self._gift_cell(index, worth) for index, worth in gifts.items()]
+        self._freight = 0
         shipping = sum(1 << offer.index for offer in problem.offers if offer.kind is Kind.SHIPPING)
         if shipping:
             cells.append(Cell(shipping, self._shipping, 1))
+            free_of_charge = self._shipping(0)
+            self._freight = free_of_charge[0] if free_of_charge else 0
         for offer in problem.offers:
             more = self._unsettled(offer)
             if more:
                 cells.append(_worth(1 << offer.index, more))
         cells += [self._capped_cell(problem.offers[index]) for index in bits(self.capped)]
         self.network = Network(
-            count, [offer.conflicts for offer in problem.offers], cells, self.minor, self.forced
+            count,
+            [offer.conflicts for offer in problem.offers],
+            cells,
+            self.minor,
+            self.forced,
+            self._ceiling,
         )
+
+    def _ceiling(self, index: int) -> int:
+        """What an offer gains at most, said without pricing anything."""
+        offer = self.problem.offers[index]
+        if offer.kind is Kind.GIFT:
+            return self._gifts[index] * self._gift * self._scale
+        if offer.kind is Kind.SHIPPING:
+            return self._freight
+        return self.allocation.ceiling(offer)
 
     @property
     def forced(self) -> int:
@@ -276,8 +295,13 @@ class Model:
                 solved.is_simple = self._is_simple(group, offers, scope)
             is_simple = solved.is_simple
             plain = is_simple and self.lines.sums and not scope & self.lines.users
-            cost = self._plain_cost_of(group[0]) if plain else self._cost_of(place)
-            cells.append(Cell(scope, cost, slack * len(group), is_simple, solved.costs, kinds))
+            if plain:
+                cost, is_late = self._plain_cost_of(group[0]), None
+            else:
+                cost, is_late = self._cost_of(place), self.allocation.is_late
+            cells.append(
+                Cell(scope, cost, slack * len(group), is_simple, solved.costs, kinds, is_late=is_late)
+            )
         return cells
 
     def _remembered(self, lines: Sequence[int], offers: Sequence[Offer], scope: int) -> Solved:
@@ -321,18 +345,31 @@ class Model:
 
     def _is_roomy(self, line: int) -> bool:
         """Whether all offers together leave the line well above its floor."""
-        facts = self.problem.lines[line]
-        off = 0
+        if self._roomy is None:
+            self._roomy = self._find_roomy()
+        return self._roomy[line]
+
+    def _find_roomy(self) -> list[bool]:
+        facts = self.problem.lines
+        off: list[int | None] = [0] * len(facts)
         for stated in self.problem.offers:
-            if line in stated.targets:
-                reach = getattr(stated.benefit, "reach", None)
-                if is_placed(stated) and reach is None:
-                    return False
+            reach = getattr(stated.benefit, "reach", None)
+            shares = self.lines.offers[stated.index].line_amounts
+            for line in stated.targets:
+                before = off[line]
+                if before is None or (is_placed(stated) and reach is None):
+                    off[line] = None
+                    continue
                 most = self._line_ticks(stated, line)
                 if reach is not None and reach.max_units is not None and stated.gains is not None:
                     most = min(most, stated.gains[line] * reach.max_units)
-                off += self.lines.offers[stated.index].line_amounts.get(line, most)
-        return facts.entry - off >= (facts.least + 1) * self.problem.tick and not facts.percent[0]
+                off[line] = before + shares.get(line, most)
+        return [
+            taken is not None
+            and one.entry - taken >= (one.least + 1) * self.problem.tick
+            and not one.percent[0]
+            for one, taken in zip(facts, off, strict=True)
+        ]
 
     def _plain_cost_of(self, line: int) -> Cost:
         """The cost of a line whose every unit carries every offer."""
@@ -352,20 +389,26 @@ class Model:
 
         return cost
 
-    def cell(self, place: int, chosen: int) -> Allocated | None:
-        """What the lines of a cell come to at best."""
+    def cell(self, place: int, chosen: int, *, finally_: bool = False) -> Allocated | None:
+        """What the lines of a cell come to at best; when time is over roughly, `finally_` with units given out."""
         chosen &= self._scopes[place]
         known = self._solved[place].allocated
-        if chosen not in known:
-            known[chosen] = self._cell(place, chosen)
-        return known[chosen]
+        if chosen in known:
+            return known[chosen]
+        found = self._cell(place, chosen, finally_=finally_)
+        if not self.allocation.is_late():
+            known[chosen] = found
+        return found
 
-    def _cell(self, place: int, chosen: int) -> Allocated | None:
+    def _cell(self, place: int, chosen: int, *, finally_: bool) -> Allocated | None:
         lines, offers = self._cells[place]
         if not offers and len(lines) == 1:
             found = self.allocation.line(lines[0], chosen)
             return None if found is None else Allocated(found[0], found[1], {lines[0]: found[2]})
-        return self.allocation.best(lines, chosen, [offer for offer in offers if chosen >> offer.index & 1])
+        placed = [offer for offer in offers if chosen >> offer.index & 1]
+        if finally_ and self.allocation.is_late():
+            return self.allocation.roughly(lines, chosen, placed, greedily=True)
+        return self.allocation.best(lines, chosen, placed)
 
     @property
     def places(self) -> range:

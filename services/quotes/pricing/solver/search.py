@@ -3,7 +3,9 @@
 Offers are bits. A choice gains the sum of what its cells gain; a cell (lines that share something) knows the
 least cost of its lines under any choice of its own offers. Pairs that do not go together exclude each other.
 A part that falls in two is solved as two; a bound adds up what each clique of rivals can gain at most.
-Whether less was proven than asked for shows in the bound that comes back.
+Whether less was proven than asked for shows in the bound that comes back. The clock is looked at before
+everything that takes more than a moment: after the deadline nothing is branched on or priced any more, and
+what is left of the tree is bounded by what its offers may gain at most.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 Cost = Callable[[int], "tuple[int, int] | None"]
+_UNKNOWN = object()
 
 
 @dataclass(slots=True)
@@ -23,7 +26,8 @@ class Cell:
     `cost` gives the least cost under a choice (a subset of `scope`), in units of which `Network.minor` are
     one minor unit of money, and by how much it may be too high; None: the choice is not allowed. `slack` is
     by how many minor units rounding may make two offers gain more together than one by one. `kinds` are bits
-    of what is rounded together with other cells (a tax rate).
+    of what is rounded together with other cells (a tax rate). What is computed when it `is_late` is rough: true,
+    but not worth remembering.
     """
 
     scope: int
@@ -32,6 +36,8 @@ class Cell:
     simple: bool = True  # no offer gains more on these lines by another's presence, rounding aside
     known: dict[int, tuple[int, int] | None] = field(default_factory=dict)
     kinds: int = 0
+    is_late: Callable[[], bool] | None = None
+    rough: dict[int, tuple[int, int] | None] = field(default_factory=dict)
 
     def cost(self, chosen: int) -> int | None:
         """The least cost of its lines; asked twice, computed once."""
@@ -39,12 +45,21 @@ class Cell:
         try:
             found = self.known[chosen]
         except KeyError:
-            found = self.known[chosen] = self.compute(chosen)
+            found = self._computed(chosen)
         return None if found is None else found[0]
+
+    def _computed(self, chosen: int) -> tuple[int, int] | None:
+        if chosen in self.rough:
+            return self.rough[chosen]
+        found = self.compute(chosen)
+        is_rough = self.is_late is not None and self.is_late()
+        (self.rough if is_rough else self.known)[chosen] = found
+        return found
 
     def loose(self, chosen: int) -> int:
         """By how much what `cost` answered may be too high."""
-        found = self.known.get(chosen & self.scope)
+        chosen &= self.scope
+        found = self.known.get(chosen) or self.rough.get(chosen)
         return 0 if found is None else found[1]
 
 
@@ -57,6 +72,7 @@ class Network:
     cells: Sequence[Cell]
     minor: int  # the weight of one minor unit; what is smaller decides ties
     whole: int  # bits of offers that stand on all that they match or nowhere: they may stand in others' way
+    ceiling: Callable[[int], int] | None = None  # what an offer gains at most, said without pricing anything
 
 
 _FAR = 1 << 400
@@ -78,6 +94,8 @@ class Found:
 
 
 _WIDE = 24  # cells: what reaches over more is looked at only where it matters
+_GRACE = 0.02  # seconds after the deadline for what makes the answer better without a search
+_DEEPEST = 150  # decisions on top of each other: what lies deeper is bounded, not branched on
 
 NONE = Found(0, 0, 0)
 
@@ -121,17 +139,35 @@ class Search:
         self._mosts: dict[tuple[int, int], int | None] = {}
         self._solved: dict[tuple[int, int], Found] = {}
         self._late = False
+        self._depth = 0
         self.nodes = 0
 
     def best(self, among: int) -> Found:
         """The best choice among these offers."""
         among, most = self._worthwhile(among, 0, {})
+        if self._is_over():
+            return Found(0, self._by_ceiling(most), max(0, self._bound(most)), 0)
         first = self._dive(among, 0, most)
         kept = self._hopeful(among, first.gain, most)
         found = self._solve(kept, 0, 0, most)
         if found.gain < first.gain:
             found = Found(first.gain, first.chosen, max(first.gain, found.most))
         return found
+
+    def _is_over(self) -> bool:
+        """Whether the time is over; once it is, it stays so."""
+        if not self._late:
+            self._late = self._clock() > self._deadline
+        return self._late
+
+    def _by_ceiling(self, most: dict[int, int]) -> int:
+        """Offers that go together, by what they may gain at most: nothing is priced any more."""
+        chosen = excluded = 0
+        for offer in sorted(most, key=lambda one: (-most[one], one)):
+            if not excluded >> offer & 1:
+                chosen |= 1 << offer
+                excluded |= self._conflicts[offer]
+        return chosen
 
     # --- what one offer gains --------------------------------------------------------------------
 
@@ -189,8 +225,12 @@ class Search:
             most: dict[int, int] = {}
             left = 0
             for offer in bits(among):
-                if offer in before and len(self._cells[offer]) > _WIDE:
+                if offer in before and (self._late or len(self._cells[offer]) > _WIDE):
                     most[offer] = before[offer]
+                    left |= 1 << offer
+                    continue
+                if self._is_over() and self._network.ceiling is not None:
+                    most[offer] = self._network.ceiling(offer)
                     left |= 1 << offer
                     continue
                 gain = self._most(offer, chosen)
@@ -200,8 +240,8 @@ class Search:
                 if gain > 0:
                     most[offer] = gain
                     left |= 1 << offer
-            if left == among:
-                return among, most
+            if left == among or self._late:
+                return left, most
             among = left
 
     def _bound(self, most: dict[int, int]) -> int:
@@ -211,6 +251,8 @@ class Search:
             left |= 1 << offer
         total = 0
         for offer in sorted(most, key=lambda one: (-most[one], one)):
+            if self._late and self._clock() > self._deadline + _GRACE:
+                return total + sum(most[one] for one in bits(left))
             if not left >> offer & 1:
                 continue
             total += most[offer]
@@ -237,6 +279,8 @@ class Search:
             negative, offer = heappop(heap)
             if not among >> offer & 1:
                 continue
+            if self._is_over() and self._clock() > self._deadline + _GRACE:
+                break
             gain = self._gain(offer, chosen)
             if gain is None or gain <= 0:
                 continue
@@ -255,6 +299,8 @@ class Search:
             rivals = self._conflicts[offer] & among
             if rivals.bit_count() * 2 < among.bit_count():
                 continue
+            if self._is_over():
+                break
             others = {one: gain for one, gain in most.items() if not rivals >> one & 1}
             if sum(others.values()) < needed - self._spare or self._bound(others) < needed - self._spare:
                 among &= ~(1 << offer)
@@ -271,6 +317,8 @@ class Search:
 
     def _solve(self, among: int, chosen: int, needed: int, before: dict[int, int]) -> Found:
         """The most that these offers gain on top of a choice, where that is more than `needed`."""
+        if self._is_over() and self._clock() > self._deadline + _GRACE:
+            return Found(0, 0, sum(before[offer] for offer in bits(among) if offer in before), 0)
         among, most = self._worthwhile(among, chosen, before)
         if not among:
             return NONE
@@ -330,11 +378,16 @@ class Search:
         bound = self._bound(most)
         if bound <= needed - self._spare:
             return Found(0, 0, bound, 0)
-        if not self._late and self.nodes % 16 == 0 and self._clock() > self._deadline:
-            self._late = True
-        if self._late:
+        if self._is_over() or self._depth > _DEEPEST:
             dived = self._dive(among, chosen, most)
             return Found(dived.gain, dived.chosen, max(bound, dived.gain), 0)
+        self._depth += 1
+        found = self._decide(among, chosen, needed, bound, most)
+        self._depth -= 1
+        return found
+
+    def _decide(self, among: int, chosen: int, needed: int, bound: int, most: dict[int, int]) -> Found:
+        """Take what is certain, or the better of taking an offer and leaving it."""
         certain = self._certain(among)
         if certain:
             return self._with(certain, among, chosen, needed, bound, most)
@@ -372,6 +425,8 @@ class Search:
         gain = 0
         now = chosen
         for offer in bits(taken):
+            if self._is_over() and self._clock() > self._deadline + _GRACE:
+                return Found(gain, now & ~chosen, max(gain, bound), 0)
             more = self._gain(offer, now)
             if more is None:
                 return NONE
