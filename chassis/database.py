@@ -42,6 +42,17 @@ class DatabaseUnavailable(Unavailable):
         super().__init__("The service's database is not available at the moment; try again shortly.")
 
 
+class DatabaseBusy(Unavailable):
+    """What is asked for waits for others for too long: for a lock, or for the machine."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many ask for the same at this moment; try again shortly.")
+
+
+BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
+"""What asyncpg says where a lock or a statement took longer than is waited for."""
+
+
 class DatabaseNotMigrated(Unavailable):
     """A table is not there yet: the service was started before its migrations ran."""
 

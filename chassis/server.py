@@ -25,7 +25,7 @@ from chassis import idempotency, telemetry, validation
 from chassis.call import Call, Caller, Sight, current_call
 from chassis.clock import Clock
 from chassis.contract import PUBLIC, Rpc, rpcs
-from chassis.database import LOST, Database, DatabaseNotMigrated, DatabaseUnavailable
+from chassis.database import BUSY, LOST, Database, DatabaseBusy, DatabaseNotMigrated, DatabaseUnavailable
 from chassis.errors import Aborted, PermissionDenied, Refusal, Unauthenticated
 from chassis.status import refusal_of, status_of
 from chassis.store import Conflict, EntityType
@@ -208,7 +208,7 @@ class RpcServer:
             if passed_on is None:
                 raise
             raise passed_on from error
-        except (*LOST, asyncpg.UndefinedTableError) as error:
+        except (*LOST, *BUSY, asyncpg.UndefinedTableError) as error:
             await call.tx.rollback()
             raise self._database_away(error) from error
         except BaseException:
@@ -220,7 +220,7 @@ class RpcServer:
         if isinstance(error, asyncpg.UndefinedTableError):
             telemetry.log.warning("a table is missing: migrate", service=self.service, error=str(error))
             return DatabaseNotMigrated()
-        return DatabaseUnavailable()
+        return DatabaseBusy() if isinstance(error, BUSY) else DatabaseUnavailable()
 
     def _trailing(self, call: Call) -> tuple[tuple[str, str], ...]:
         trailing: tuple[tuple[str, str], ...] = ()
@@ -255,7 +255,7 @@ class RpcServer:
                 await context.abort_with_status(status_of(StreamTokenExpired()))
             except Refusal as refusal:
                 await context.abort_with_status(status_of(refusal))
-            except (*LOST, asyncpg.UndefinedTableError) as error:
+            except (*LOST, *BUSY, asyncpg.UndefinedTableError) as error:
                 await context.abort_with_status(status_of(self._database_away(error)))
             except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
                 raise

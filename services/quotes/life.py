@@ -18,9 +18,10 @@ async def submit(call: Call, store: QuoteStore, quote: Quote, comment: str = "")
     """Hands the draft that `store` has loaded in for approval; where nobody has to, it is approved by that."""
     submitted = quote.submit(call.now)
     somebody_must = await consequences.before_submission(call, quote, comment)
-    store.stage(quote, submitted)
+    # what comes last is what was asked for: a replay is answered with it
+    store.stage(quote, submitted, ordinal=None if somebody_must else ASIDE)
     if not somebody_must:
-        store.stage(quote, quote.approve(call.now), ordinal=ASIDE)
+        store.stage(quote, quote.approve(call.now))
     await store.flush()
 
 

@@ -243,14 +243,13 @@ async def test_a_quote_that_ends_while_it_waits_for_stock_keeps_none(
 ) -> None:
     quote = await depot.wanted(stocked, 6)
     await shop.quotes.SendQuote(quotes_pb2.SendQuoteRequest(id=quote.id))
-    other = await shop.stack.connect("quotes")
+    other, watcher = await shop.stack.connect("quotes"), await shop.stack.connect("quotes")
     try:
         await other.execute(f"SET app.tenant = '{shop.stack.tenant}'; SET search_path = app, public")
         await other.execute("BEGIN; SELECT 1 FROM stock_items FOR UPDATE")
 
         async def waiting(least: int) -> bool:
-            found = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname ="
-            return bool(await other.fetchval(f"{found} current_database()") >= least)
+            return bool(await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") >= least)
 
         holding = asyncio.ensure_future(depot.hold(quote))
         await eventually(lambda: waiting(1))
@@ -261,8 +260,24 @@ async def test_a_quote_that_ends_while_it_waits_for_stock_keeps_none(
         await asyncio.gather(holding, rejecting)
     finally:
         await other.close()
+        await watcher.close()
     assert await held(depot, quote) == []
     assert await left(depot, stocked) == "10"
+
+
+async def test_who_waits_too_long_for_stock_is_told_to_come_again(
+    depot: Depot, stocked: products_pb2.Product, shop: Shop
+) -> None:
+    quote = await depot.wanted(stocked, 6)
+    other = await shop.stack.connect("quotes")
+    try:
+        await other.execute(f"SET app.tenant = '{shop.stack.tenant}'; SET search_path = app, public")
+        await other.execute("BEGIN; SELECT 1 FROM stock_items FOR UPDATE")
+        code, reason, _ = await refusal(depot.hold(quote))
+        assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_BUSY")
+    finally:
+        await other.close()
+    assert promises(await depot.hold(quote)) == [(HOLD, "6")]
 
 
 async def test_a_quote_holds_and_reserves_by_the_day_that_the_customer_asked_for(

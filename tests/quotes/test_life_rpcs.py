@@ -96,8 +96,10 @@ async def test_a_draft_priced_again_is_sent_without_a_word(shop: Shop, office: S
 async def test_a_quote_goes_through_approval_and_back(shop: Shop, office: Shop) -> None:
     chair = await office.product()
     quote = await shop.quote((await shop.deal()).id, line(chair))
-    approved = await shop.quotes.SubmitQuote(pb.SubmitQuoteRequest(id=quote.id))
+    submit = pb.SubmitQuoteRequest(id=quote.id, request_id="submit once")
+    approved = await shop.quotes.SubmitQuote(submit)
     assert approved.state == pb.Quote.APPROVED  # nobody has to
+    assert await shop.quotes.SubmitQuote(submit) == approved
     await raise_price(office, chair, 12)
     facts, _ = await change_refused(send(shop, quote))
     assert facts["reason"] == "QUOTE_CHANGED"
@@ -115,6 +117,20 @@ async def test_a_quote_goes_through_approval_and_back(shop: Shop, office: Shop) 
         *("QuoteViewed", "QuoteSent", "QuoteApproved", "QuoteSubmitted", "QuoteUpdated"),
         *("QuoteRecalled", "QuoteApproved", "QuoteSubmitted", "QuoteCreated"),
     ]
+
+
+async def test_an_amount_off_is_not_taken_for_one_of_another_currency(shop: Shop) -> None:
+    one_off = pb.QuoteLine(description="Installation", quantity="1", unit_price=euros(100))
+    quote = await shop.quote((await shop.deal()).id, one_off, discount_value=euros(10))
+    one_off.unit_price.currency_code = "JPY"
+    asked = pb.Quote(currency="JPY", lines=[one_off])
+    mask = FieldMask(paths=["currency", "lines"])
+    change = pb.UpdateQuoteRequest(id=quote.id, quote=asked, update_mask=mask)
+    assert await refusal(shop.quotes.UpdateQuote(change)) == (
+        grpc.StatusCode.INVALID_ARGUMENT, "DISCOUNT_IN_FORMER_CURRENCY", "quote.discount_value",
+    )  # fmt: skip
+    change.update_mask.paths.append("discount_value")
+    assert (await shop.quotes.UpdateQuote(change)).total.units == 100
 
 
 async def test_a_clone_is_priced_as_of_today(shop: Shop, office: Shop) -> None:

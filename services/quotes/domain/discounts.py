@@ -31,6 +31,16 @@ class DiscountNegative(InvalidArgument):
         super().__init__("The discount must be zero or more.", field="quote.discount_value")
 
 
+class DiscountInFormerCurrency(InvalidArgument):
+    """A quote is to be in another currency, and what is taken off it is not."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(
+            f"The discount is an amount in {currency}: say what it is in the new currency, or that there is none.",
+            field="quote.discount_value",
+        )
+
+
 def spread_discount(
     lines: tuple[QuoteLine, ...], percent: Decimal, value: Decimal, currency: str
 ) -> tuple[QuoteLine, ...]:

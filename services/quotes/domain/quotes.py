@@ -15,7 +15,7 @@ from chassis.entity import Entity
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
 from services.quotes.domain.choices import must_be_chosen, must_be_chosen_once
-from services.quotes.domain.discounts import spread_discount
+from services.quotes.domain.discounts import DiscountInFormerCurrency, spread_discount
 from services.quotes.domain.lines import MAX_AMOUNT, AmountTooLarge, QuoteLine, must_not_be_negative
 from services.quotes.domain.payments import Instalment, scheduled
 from services.quotes.domain.quote_events import (
@@ -198,6 +198,11 @@ class Quote(Entity):
     def as_if(self, values: Mapping[str, Any]) -> Quote:
         """A copy with other values: what it is to be, while that is being priced."""
         return replace(self, **values)
+
+    def must_not_take_off_an_amount(self) -> None:
+        """Raises DiscountInFormerCurrency where an amount off the whole would be one of another currency."""
+        if self.discount_value:
+            raise DiscountInFormerCurrency(self.currency)
 
     def must_be_draft(self) -> None:
         """Raises QuoteNotDraft where it is none."""

@@ -116,6 +116,8 @@ class QuoteServicer:
             fields["price_book_id"] = book.id
         drafts = fields.pop("lines", None)
         fields = _with_discount(fields, fields.get("currency", quote.currency))
+        if fields.get("currency", quote.currency) != quote.currency and "discount_value" not in fields:
+            quote.must_not_take_off_an_amount()
         if drafts is None and _REPRICING.isdisjoint(fields):
             await store.save(quote, quote.describe(fields), effective_at)
             return wire.quote_to_proto(quote)
