@@ -34,11 +34,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "priceBooks": {"name": "book {}"},
 }
 # What has to stand beside a field for it to be looked at.
-BESIDE = {"phones": {"number": "+49 30 12345678"}, "emails": {"address": "ada@acme.example"}}
+BESIDE = {
+    "phones": {"number": "+49 30 12345678"},
+    "emails": {"address": "ada@acme.example"},
+    "units": {"code": "box", "numerator": "1"},
+    "translations": {"language": "de"},
+    "images": {"uri": "https://images.example/1.png"},
+}
 # Formats that the domain knows and the proto does not state.
-OF_THE_DOMAIN = {"number", "address", "time_zone"}
+OF_THE_DOMAIN = {"number", "address", "time_zone", "language", "uri"}
 # Kept as it was typed elsewhere, or only together with something else.
-ELSEWHERE = {"external_ids", "stages", "lines", "line_items", "disqualify_reason", "lost_reason"}
+ELSEWHERE = {
+    "external_ids", "stages", "lines", "line_items", "disqualify_reason", "lost_reason", "components", "options",
+    "attributes",
+}  # fmt: skip
 AT_ONCE = 8
 
 

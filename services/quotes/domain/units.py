@@ -39,10 +39,13 @@ class UnitUnknown(InvalidArgument):
 
 
 class UnitNotSensible(InvalidArgument):
-    """A unit's factor or step is zero or less."""
+    """A unit's factor or step is zero or less, or the factor of the base unit is not one."""
 
     def __init__(self, unit: str, field: str) -> None:
-        super().__init__(f"Factor and step of the unit {unit} must be above zero.", field=field)
+        super().__init__(
+            f"Factor and step of the unit {unit} must be above zero, and the factor of the base unit one.",
+            field=field,
+        )
 
 
 class UnitRepeated(InvalidArgument):
@@ -120,6 +123,7 @@ def check(base: str, units: Iterable[Unit], field: str = "product.units") -> Non
         if unit.code in seen:
             raise UnitRepeated(unit.code, f"{path}.code")
         seen.add(unit.code)
-        is_positive = unit.numerator > 0 and unit.denominator > 0 and (unit.step is None or unit.step > 0)
-        if not is_positive or (unit.code == base and unit.factor != 1):
-            raise UnitNotSensible(unit.code, path)
+        if unit.step is not None and unit.step <= 0:
+            raise UnitNotSensible(unit.code, f"{path}.step")
+        if unit.numerator <= 0 or unit.denominator <= 0 or (unit.code == base and unit.factor != 1):
+            raise UnitNotSensible(unit.code, f"{path}.numerator")
