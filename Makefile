@@ -32,7 +32,7 @@ contract: setup
 	$(BIN)/python protos/check_released.py
 
 tests: setup
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 setup: $(SYNCED) $(STUBS)
 

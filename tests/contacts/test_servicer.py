@@ -277,33 +277,6 @@ async def test_a_batch_names_a_persons_account_by_external_id(service: Stack) ->
 # Any text at all
 
 
-async def test_any_text_comes_back_unchanged_and_is_found_by_itself_or_not_at_all(service: Stack) -> None:
-    strings = [text for text in naughty_strings() if text]
-    rows = [
-        pb.BatchUpsertAccountsRequest.Row(
-            account=pb.Account(name=text, industry=text[:200], description=text, external_ids=[_key(index)])
-        )
-        for index, text in enumerate(strings)
-    ]
-    for start in range(0, len(rows), 500):
-        request = pb.BatchUpsertAccountsRequest(rows=rows[start : start + 500])
-        results = (await accounts(service).BatchUpsertAccounts(request)).results
-        assert {result.outcome for result in results} == {RowResult.CREATED}
-    for start in range(0, len(strings), 500):
-        some = strings[start : start + 500]
-        keys = [_key(start + index) for index in range(len(some))]
-        found = await accounts(service).BatchGetAccounts(pb.BatchGetAccountsRequest(external_ids=keys))
-        assert [(each.name, each.industry, each.description) for each in found.accounts] == [
-            (text, text[:200], text) for text in some
-        ]
-    not_found = []
-    for text in strings:
-        hits = await accounts(service).SearchAccounts(pb.SearchAccountsRequest(q=text, page_size=5))
-        if text not in [each.name for each in hits.accounts]:
-            not_found.append(text)
-    assert len(not_found) < 5, not_found
-
-
 @pytest.mark.parametrize("field", ["name", "industry", "description", "website"])
 async def test_a_text_with_u0000_is_refused_by_field(service: Stack, field: str) -> None:
     code, _, fields = await refusal(account(service, **{field: "https://a.example/\0"}))

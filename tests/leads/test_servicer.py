@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable
 from typing import Any
 
@@ -21,7 +20,6 @@ from sfa.leads.v1 import leads_pb2 as pb
 from sfa.leads.v1 import leads_pb2_grpc as stubs
 
 from chassis.ids import new_id
-from tests.shared_data import shared_data
 from tests.stack import Stack
 
 
@@ -207,35 +205,6 @@ async def test_leads_are_filtered_by_their_fields(service: Stack) -> None:
     ):
         listed = await leads(service).ListLeads(pb.ListLeadsRequest(filter=text))
         assert [each.company_name for each in listed.leads] == names
-
-
-async def test_any_text_comes_back_unchanged_and_is_found_by_itself_or_not_at_all(service: Stack) -> None:
-    strings: list[str] = [
-        text for text in json.loads(shared_data("naughty_strings/blns.json").read_text()) if text
-    ]
-    rows = [
-        pb.BatchUpsertLeadsRequest.Row(
-            lead=pb.Lead(
-                company_name=text,
-                given_name=text[:200],
-                description=text,
-                external_ids=[ExternalId(system="blns", id=str(index))],
-            )
-        )
-        for index, text in enumerate(strings)
-    ]
-    for start in range(0, len(rows), 500):
-        request = pb.BatchUpsertLeadsRequest(rows=rows[start : start + 500])
-        results = (await leads(service).BatchUpsertLeads(request)).results
-        assert {result.outcome for result in results} == {RowResult.CREATED}
-    for start in range(0, len(rows), 500):
-        keys = [row.lead.external_ids[0] for row in rows[start : start + 500]]
-        found = (await leads(service).BatchGetLeads(pb.BatchGetLeadsRequest(external_ids=keys))).leads
-        assert [(each.company_name, each.given_name, each.description) for each in found] == [
-            (text, text[:200], text) for text in strings[start : start + 500]
-        ]
-    for text in strings:
-        await leads(service).SearchLeads(pb.SearchLeadsRequest(q=text, page_size=5))
 
 
 async def test_a_leavers_open_leads_go_to_a_queue_and_back_and_decided_ones_stay(service: Stack) -> None:
