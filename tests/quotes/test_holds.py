@@ -214,6 +214,22 @@ async def test_supply_below_promises_is_a_shortfall_and_the_older_are_served_fir
     assert (await depot.inventory.GetStockItem(pb.GetStockItemRequest(id=item.id))).shortfall == "0"
 
 
+async def test_whose_the_promises_are_is_seen_by_who_may_see_the_quotes(
+    depot: Depot, stocked: products_pb2.Product, shop: Shop
+) -> None:
+    theirs = await Depot(Shop(shop.stack, "rep", name="ben")).wanted(stocked, 4)
+    ours = await depot.wanted(stocked, 3)
+    for quote in (theirs, ours):
+        await depot.hold(quote)
+    (item,) = (await depot.inventory.ListStockItems(pb.ListStockItemsRequest())).stock_items
+    asked = pb.ListStockPromisesRequest(id=item.id)
+    seen = [each.quote_id for each in (await depot.inventory.ListStockPromises(asked)).stock_promises]
+    assert seen == [theirs.id, ours.id]
+    own = await Depot(shop, "rep").inventory.ListStockPromises(asked)
+    assert [(each.quote_id, each.quantity) for each in own.stock_promises] == [("", "4"), (ours.id, "3")]
+    assert not own.stock_promises[0].line_id
+
+
 async def test_a_hold_for_a_later_day_takes_from_what_comes(
     depot: Depot, stocked: products_pb2.Product, shop: Shop
 ) -> None:

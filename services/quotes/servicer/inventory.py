@@ -142,8 +142,13 @@ class InventoryServicer:
             supply.move(promise.due_on, promise.outstanding)
         covered = ranked(supply, promises)
         first, size = int(request.page_token[:9] or 0), request.page_size or DEFAULT_PAGE
+        shown = covered[first : first + size]
+        seen = await QuoteStore(call).get_many(list({promise.quote_id for promise, _ in shown}))
         return pb.ListStockPromisesResponse(
-            stock_promises=(wire.promise_to_proto(*each) for each in covered[first : first + size]),
+            stock_promises=(
+                wire.promise_to_proto(promise, quantity, says_whose=promise.quote_id in seen)
+                for promise, quantity in shown
+            ),
             next_page_token=str(first + size) if len(covered) > first + size else "",
         )
 

@@ -153,14 +153,16 @@ def _part_to_proto(part: Part) -> pb.StockPart:
     )
 
 
-def promise_to_proto(promise: Promise, covered: Decimal | None = None) -> pb.StockPromise:
+def promise_to_proto(
+    promise: Promise, covered: Decimal | None = None, *, says_whose: bool = True
+) -> pb.StockPromise:
     """One promise; `covered` is what of it there is."""
     result = pb.StockPromise(
         id=str(promise.id),
         kind=_KINDS[promise.kind],
-        quote_id=str(promise.quote_id),
-        line_id=str(promise.line_id),
-        order_number=promise.order_number,
+        quote_id=str(promise.quote_id) if says_whose else "",
+        line_id=str(promise.line_id) if says_whose else "",
+        order_number=promise.order_number if says_whose else "",
         product_id=str(promise.product_id),
         warehouse_id=str(promise.warehouse_id),
         quantity=convert.decimal_text(promise.quantity),
