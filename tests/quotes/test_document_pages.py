@@ -160,6 +160,18 @@ def test_tax_within_prices_stands_below_the_total() -> None:
     assert content["total"] == "20,00\u00a0€"
 
 
+def test_what_costs_nothing_is_said_to_be_free_where_it_is_given() -> None:
+    lines = said(
+        quoted(
+            line(),
+            line("Cable", price="0", is_gift=True),
+            line("Bracket", discount_percent=Decimal(100)),
+            line("Advice", price="0"),
+        )
+    )["lines"]
+    assert [each["detail"] for each in lines] == ["", "Free of charge", "Free of charge", ""]
+
+
 def test_a_template_speaks_the_language_of_the_document() -> None:
     template = DocumentTemplate(
         name="T",

@@ -98,7 +98,7 @@ def _notes(line: QuoteLine, language: Language) -> list[str]:
     notes = []
     if not line.counts:
         notes.append(language.say("optional"))
-    if line.counts and not line.total_before_share and line.unit_price.amount:
+    if line.counts and (line.is_gift or (line.unit_price.amount and not line.total_before_share)):
         notes.append(language.say("gift"))
     return notes
 
