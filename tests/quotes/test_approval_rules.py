@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -213,6 +214,17 @@ def test_what_was_approved_covers_what_is_no_worse() -> None:
     assert is_covered(reasons(ten, offer(line("100", "85", cost="60"))), approved)
     assert not is_covered(reasons(ten, offer(line("100", "79", cost="58"))), approved)
     assert not is_covered(approved, ())
+
+
+def test_what_was_approved_below_its_floor_allows_no_other_line_there() -> None:
+    floor = rule(below_floor=True)
+    low, other = line(is_below_floor=True), line()
+    approved = reasons(floor, offer(low, other))
+    assert is_covered(reasons(floor, offer(low, other)), approved)
+    lower = replace(other, is_below_floor=True)
+    assert not is_covered(reasons(floor, offer(low, lower)), approved)
+    assert is_covered(approved, reasons(floor, offer(low, lower)))
+    assert not is_covered(approved, reasons(floor, offer(line(), is_below_floor=True)))
 
 
 amounts = st.decimals(min_value=1, max_value=10_000, places=2)

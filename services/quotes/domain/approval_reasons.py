@@ -154,6 +154,8 @@ def _no_worse(now: Reason, then: Reason) -> bool:
         return now.actual == then.actual or (
             now.actual.isdecimal() and then.actual.isdecimal() and int(now.actual) <= int(then.actual)
         )
+    if now.kind is ReasonKind.FLOOR:  # the floor of a line is passed where just that line was allowed to
+        return set(now.line_ids) <= set(then.line_ids)
     return True
 
 
