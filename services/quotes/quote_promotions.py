@@ -113,7 +113,7 @@ class QuotePromotions:
             margin_floor=offers.settings.document_margin_floor,
             settings=settings,
         )
-        result = await best_offer(document, offers.promotions)
+        result = await best_offer(document, offers.promotions, (call.caller.tenant, quote.id))
         if missing := list(_mentioned(result) - products.keys()):
             products = {**products, **await ProductStore(call).get_many(missing)}
         return _promoted(quote, lines, result, offers, products)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from math import inf
 
 from services.quotes.pricing.by_priority import additions, by_priority
 from services.quotes.pricing.computed import Computed
@@ -27,25 +29,26 @@ _MOST_TRIED = 150  # the same without detail: what is lost is tried beside what 
 _SMALL = 40  # lines times promotions up to which all is priced without being asked for
 
 
-def explain(computed: Computed, *, detail: bool | None = None) -> Result:
+def explain(computed: Computed, *, detail: bool | None = None, until: float = inf) -> Result:
     """The priced document with every promotion accounted for.
 
     With `detail` losses and gains are priced against other selections, and splits of the document are looked
     for, which takes some ten times as long as the price alone. Without it what is lost is tried once beside
-    what was chosen, and gains are those of the promotion alone. None: with detail on small documents.
+    what was chosen, and gains are those of the promotion alone. None: with detail on small documents. After
+    `until` (`perf_counter`) nothing more is tried: what was lost is named.
     """
     problem = computed.problem
     if detail is None:
         detail = len(problem.lines) * len(problem.promotions) <= _SMALL
     return replace(
         report(computed),
-        unused=tuple(_unused(computed, detail=detail)),
-        thresholds=thresholds(problem, computed, detail=detail),
-        notes=cheaper_apart(computed) if detail else (),
+        unused=tuple(_unused(computed, detail=detail, until=until)),
+        thresholds=thresholds(problem, computed, detail=detail and time.perf_counter() < until),
+        notes=cheaper_apart(computed) if detail and time.perf_counter() < until else (),
     )
 
 
-def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
+def _unused(computed: Computed, *, detail: bool, until: float) -> Iterable[Unused]:
     problem = computed.problem
     used = {problem.offers[i].code for i in computed.applied}
     users = _users_by_line(computed)
@@ -59,7 +62,7 @@ def _unused(computed: Computed, *, detail: bool) -> Iterable[Unused]:
             continue
         work += len(problem.lines)
         offer = problem.offers[problem.offer_index[code]]
-        tried = work <= (_MOST_WORK if detail else _MOST_TRIED)
+        tried = work <= (_MOST_WORK if detail else _MOST_TRIED) and time.perf_counter() < until
         yield Unused(code, (_lost(computed, offer, users, tried=tried, priced=detail and tried),))
 
 

@@ -29,8 +29,8 @@ from services.quotes.pricing.grouping import (
 )
 from services.quotes.pricing.model import BundlePrice, BuyGet, Free, UsesUp
 from services.quotes.pricing.problem import Kind, Offer, Problem
-from services.quotes.pricing.solver.lines import Lines, Part, Placed
 from services.quotes.pricing.solver.counting import ceiling_ticks, rewards_by_count, shares_by_count
+from services.quotes.pricing.solver.lines import Lines, Part, Placed
 
 _MOST_WAYS = 600
 _MOST_STEPS = 20_000  # states times units that dynamic programming may look at; beyond, units are counted
@@ -207,7 +207,10 @@ class Allocation:
         nested = False
         if is_fixed(self._problem, offer) or offer.kind in (Kind.BUNDLE, Kind.GROUP_AMOUNT):
             ways, loose, is_every = self._times(offer)
-            nested = not fights and all(len(part) == 1 for part in offer.parts or (offer.targets,))
+            nested = not fights and (
+                offer.kind is Kind.BUY_GET  # in a fixed order: every repeat keeps the units of those before
+                or all(len(part) == 1 for part in offer.parts or (offer.targets,))
+            )
             surely = None if is_every else self.ceiling(offer)
         elif self._steps(offer) <= _MOST_STEPS:
             found = self._dynamic(lines, allowed, offer)
@@ -236,10 +239,9 @@ class Allocation:
         problem = self._problem
         deal = offer.benefit if isinstance(offer.benefit, BuyGet) else None
         whole = problem.quoted.whole
-        if deal is None:
-            most = reach_units(problem, offer)
-        else:
-            most = most_repeats(problem, offer) * deal.get_quantity
+        most = (
+            reach_units(problem, offer) if deal is None else most_repeats(problem, offer) * deal.get_quantity
+        )
         states, work = 1, 0
         mixed = 0 < len(set(offer.targets) & set(offer.buys)) < len(offer.targets)
         for line in offer.targets:
@@ -300,7 +302,9 @@ class Allocation:
         if not is_linear and deal is None and _step(offer) == 1:
             ways += [({line: units // 2 for line, units in way[0].items() if units > 1}, {}) for way in ways]
         most = (2 + len(problem.phases)) * self._minor * len(offer.targets)
-        most += sum(self._price(line, worth[line] * units // tick + 1) for line, units in best.items() if units)
+        most += sum(
+            self._price(line, worth[line] * units // tick + 1) for line, units in best.items() if units
+        )
         return ways, most
 
     def _most(self, offer: Offer, way: Way) -> int:
@@ -312,7 +316,7 @@ class Allocation:
         )
 
     def _times(self, offer: Offer) -> tuple[list[Way], int, bool]:
-        """One way for a number of repeats, the most first; by how much another may be better; whether it is every number."""
+        """Ways by number of repeats, the most first; by how much another may be better; whether it is every number."""
         if offer.index not in self._repeats:
             self._repeats[offer.index] = self._find_times(offer)
         return self._repeats[offer.index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from services.quotes.pricing.computed import Computed
@@ -11,9 +12,10 @@ from services.quotes.pricing.evaluation import compute, plain_of
 from services.quotes.pricing.explanation import explain
 from services.quotes.pricing.model import Document, Policy, Promotion, Result, Segment, Selection
 from services.quotes.pricing.pieces import IllegalSelection, selection_of
-from services.quotes.pricing.problem import ON_UNITS, Kind, Problem, prepare
+from services.quotes.pricing.problem import ON_UNITS, Kind, Offer, Problem, prepare
 from services.quotes.pricing.ranking import total_key
 from services.quotes.pricing.rounding import half_up, scaled
+from services.quotes.pricing.solver.counting import at_most
 from services.quotes.pricing.solver.lines import Part
 from services.quotes.pricing.solver.margin import highest_margin
 from services.quotes.pricing.solver.memory import Memory
@@ -23,6 +25,8 @@ from services.quotes.pricing.solver.search import Found, Search, bits
 _MOST_REPAIRS = 50
 _MOST_LATE = 2  # the same when time is over, all that were refused left out at once
 _MOST_LEANING = 60  # promotions times lines
+_MOST_PAIRS = 15_000  # of a promotion and a line that it touches: about what a pass over all takes 50 ms for
+_PAIRS_A_SECOND = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +78,63 @@ def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> So
     plain = plain_of(problem)
     if not problem.offers:
         return Solved(plain, plain.total, 0)
+    pairs = sum(_pairs(offer) for offer in problem.offers)
+    if pairs > max(_MOST_PAIRS, _PAIRS_A_SECOND * (deadline - time.perf_counter())):
+        return _among_few(problem, deadline, memory)
     model = Model(problem, memory, deadline)
     search = Search(model.network, deadline, model.spare)
     found = search.best((1 << len(problem.offers)) - 1)
-    computed = _priced(model, found)
+    computed, is_whole = _priced(model, found)
     if computed is None or computed.total > plain.total:
-        computed = plain
+        computed, is_whole = plain, False
     computed = _leaner(model, computed)
     bound = min(computed.total, _bound(model, found, plain))
-    if found.proven and found.lead >= model.spare > 0 and not model.is_vague(found.chosen):
+    is_as_searched = (
+        is_whole and computed.total - bound <= model.roundings
+    )  # no cap was met that cells do not see
+    if is_as_searched and found.proven and found.lead >= model.spare > 0 and not model.is_vague(found.chosen):
         bound = computed.total  # all others are so far behind that rounding their tax cannot help them
     if problem.document.settings.policy is Policy.HIGHEST_MARGIN:
         chosen = sum(1 << index for index in computed.choice.selected)
         earning, more = highest_margin(model, computed, chosen, lambda some: _lawful(model, some), deadline)
         return Solved(earning, bound, search.nodes, more if bound == computed.total else max(1, more))
     return Solved(computed, bound, search.nodes)
+
+
+def _among_few(problem: Problem, deadline: float, memory: Memory | None) -> Solved:
+    """Where looking at all promotions on all lines once is too long: the best of those that promise most.
+
+    What the others may gain at most is said by the bound.
+    """
+    sums: dict[int, tuple[int, int, int]] = {}
+    promises = {offer.index: at_most(problem, offer, sums) for offer in problem.offers}
+    left = _MOST_PAIRS
+    kept = []
+    for index in sorted(promises, key=lambda one: (-promises[one], one)):
+        pairs = _pairs(problem.offers[index])
+        if pairs <= left:
+            left -= pairs
+            kept.append(index)
+            del promises[index]
+    promotions = [problem.offers[index].promotion for index in kept]
+    solved = solve(prepare(problem.document, promotions), deadline, memory)
+    computed = plain_of(problem)
+    with suppress(IllegalSelection):
+        computed = compute(problem, selection_of(solved.computed.problem, solved.computed.choice))
+    more = sum(promises.values())
+    gap = None if solved.margin_gap is None else solved.margin_gap + more
+    return Solved(computed, max(_least(problem), solved.bound - more), solved.nodes, gap)
+
+
+def _pairs(offer: Offer) -> int:
+    return len(offer.targets) + len(offer.buys) + sum(map(len, offer.parts))
+
+
+def _least(problem: Problem) -> int:
+    """What the lines' floors leave of the total, whatever is chosen; zero where something was given by hand."""
+    if problem.document.manual.amount or any(charge.amount < 0 for charge in problem.document.charges):
+        return 0
+    return sum(min(facts.plain, facts.floor or 0) for facts in problem.lines)
 
 
 def _bound(model: Model, found: Found, plain: Computed) -> int:
@@ -101,29 +147,34 @@ def _bound(model: Model, found: Found, plain: Computed) -> int:
     least = quoted - dearest - found.most - len(problem.offers)
     roundings = model.roundings + (len(problem.lines) if by_hand else 0)
     # each rounding of tax on the document moves the total by half a minor unit at most
-    return -((-2 * least + roundings * model.minor) // (2 * model.minor)) + beside
+    bound = -((-2 * least + roundings * model.minor) // (2 * model.minor)) + beside
+    return max(bound, _least(problem))
 
 
-def _priced(model: Model, found: Found) -> Computed | None:
-    """The choice as a selection that is lawful in all: what only the whole shows to be too much is left out."""
+def _priced(model: Model, found: Found) -> tuple[Computed | None, bool]:
+    """The choice as a selection that is lawful in all, and whether it is all of it.
+
+    What only the whole shows to be too much is left out.
+    """
     chosen = found.chosen
     late = 0
     for _ in range(_MOST_REPAIRS):
         try:
-            return _without_idle(model.problem, compute(model.problem, selection(model, chosen)))
+            computed = _without_idle(model.problem, compute(model.problem, selection(model, chosen)))
+            return computed, chosen == found.chosen
         except IllegalSelection as refused:
             named = {model.problem.offer_index[one.code] for one in refused.violations if one.code}
             named = {index for index in named if chosen >> index & 1}
             if not named:
-                return None
+                return None, False
             if model.allocation.is_late():
                 late += 1
                 if late > _MOST_LATE:
-                    return None
+                    return None, False
                 chosen &= ~sum(1 << index for index in named)
             else:
                 chosen &= ~(1 << max(named))
-    return None
+    return None, False
 
 
 def _leaner(model: Model, computed: Computed) -> Computed:

@@ -7,7 +7,10 @@ one by one, takes as many as there are lines. Rounding aside, the answers are th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import pairwise
 
+from services.quotes.pricing.evaluation import plain_of
 from services.quotes.pricing.grouping import (
     best_bought,
     fewer,
@@ -19,6 +22,7 @@ from services.quotes.pricing.grouping import (
 )
 from services.quotes.pricing.model import BundlePrice, BuyGet, Free
 from services.quotes.pricing.problem import Kind, Offer, Problem
+from services.quotes.pricing.rounding import ratio
 
 Units = dict[int, int]  # by line
 
@@ -35,7 +39,7 @@ def filled(order: Iterable[int], limits: Mapping[int, int], wanted: int) -> Unit
 
 
 def shares_by_count(problem: Problem, offer: Offer, value: Mapping[int, int]) -> tuple[Units, Units]:
-    """Units of a limited reach by what each line's are worth: those to take, and those no others are worth more than."""
+    """Units of a limited reach by what each line's are worth: to take, and those no others are worth more than."""
     facts = problem.lines
     limits = {line: line_limit(problem, offer, line) for line in offer.targets}
     order = sorted(offer.targets, key=lambda i: (-value[i], facts[i].tie))
@@ -77,7 +81,7 @@ def rewards_by_count(
         taken = filled(order, {line: limits.get(line, 0) for line in order}, many)
         bought = best_bought(problem, offer, taken, many // deal.get_quantity * deal.buy_quantity)
         if many and free_units_are_right(problem, offer, taken, bought):
-            is_ordered = all(value[one] >= value[other] for one, other in zip(order, order[1:], strict=False))
+            is_ordered = all(value[one] >= value[other] for one, other in pairwise(order))
             return (taken, bought), taken if is_ordered else loosely, True
     return _bought(problem, offer, deal, [order, list(reversed(order))], most), loosely, False
 
@@ -162,7 +166,9 @@ def _by_unit(problem: Problem, offer: Offer) -> Units:
         limits = {line: line_limit(problem, offer, line) for line in offer.targets}
     else:
         return {
-            line: min(gains[line] * (facts[line].whole + (1 if facts[line].rest_size else 0)), facts[line].entry)
+            line: min(
+                gains[line] * (facts[line].whole + (1 if facts[line].rest_size else 0)), facts[line].entry
+            )
             for line in offer.targets
         }
     rates = {facts[line].line.tax_rate for line in offer.targets}
@@ -170,3 +176,52 @@ def _by_unit(problem: Problem, offer: Offer) -> Units:
         return {line: gains[line] * min(many, limits[line]) for line in offer.targets}
     order = sorted(offer.targets, key=lambda i: (-gains[i], facts[i].tie))
     return {line: gains[line] * units for line, units in filled(order, limits, many).items()}
+
+
+def at_most(problem: Problem, offer: Offer, sums: dict[int, tuple[int, int, int]]) -> int:
+    """What an offer takes off the total at most, in minor units; about, but never too little. `sums` are kept."""
+    facts = problem.lines
+    tick = problem.tick
+    if offer.kind is Kind.GIFT:
+        return 0
+    if offer.kind is Kind.SHIPPING:
+        return plain_of(problem).total
+    known = sums.get(id(offer.targets))
+    if known is None:
+        own = [facts[line] for line in offer.targets]
+        known = sums[id(offer.targets)] = (
+            sum(one.entry for one in own),
+            sum(one.whole + 1 for one in own),
+            max((one.unit for one in own), default=0),
+        )
+    entry, units, dearest = known
+    reach = getattr(offer.benefit, "reach", None)
+    ticks = entry
+    if offer.kind in (Kind.UNIT_PERCENT, Kind.BUY_GET, Kind.DOCUMENT_PERCENT):
+        numerator, denominator = offer.percent
+        ticks = entry * numerator // denominator
+        dearest = dearest * numerator // denominator
+    elif offer.kind is Kind.UNIT_AMOUNT:
+        ticks, dearest = offer.amount * units, offer.amount
+    elif offer.kind is Kind.LINE_AMOUNT:
+        ticks = sum(offer.line_amounts.values())
+    elif offer.kind is Kind.DOCUMENT_AMOUNT and offer.amount >= 0:
+        ticks = offer.amount
+    elif offer.kind is Kind.GROUP_AMOUNT:
+        ticks = units // group_size(offer) * offer.amount
+    elif offer.kind is Kind.BUNDLE:
+        size = group_size(offer)
+        ticks = units // size * max(0, size * dearest - offer.amount)
+    if reach is not None and reach.max_units is not None:
+        ticks = min(ticks, reach.max_units * dearest)
+    if offer.kind is Kind.BUY_GET:
+        ticks = min(ticks, units * dearest)
+        if offer.max_repeats is not None:
+            ticks = min(ticks, offer.max_repeats * group_size(offer) * dearest)
+    minor = min(_within(offer, ticks), entry) // tick + 1
+    if not problem.document.prices_include_tax:
+        if 0 not in sums:
+            sums[0] = (*ratio(max((one.line.tax_rate for one in facts), default=Decimal(0))), 0)
+        numerator, denominator, _ = sums[0]
+        minor += minor * numerator // denominator + 1
+    return minor + (2 + len(problem.phases)) * len(offer.targets)

@@ -32,6 +32,9 @@ class Memory:
         self._offers: Content = ()
         self._cells: dict[Content, Solved] = {}
 
+    def __len__(self) -> int:
+        return len(self._cells)
+
     def enter(self, problem: Problem, minor: int) -> None:
         """Forget all unless the same offers meet a document of the same kind."""
         document = problem.document

@@ -13,6 +13,7 @@ from services.quotes.pricing.pieces import Choice
 from services.quotes.pricing.problem import Kind, Offer, Problem
 from services.quotes.pricing.rounding import half_up, ratio, spread_ticks
 from services.quotes.pricing.solver.allocation import Allocated, Allocation, is_placed, lines_of
+from services.quotes.pricing.solver.counting import at_most
 from services.quotes.pricing.solver.lines import Lines, as_line_amounts
 from services.quotes.pricing.solver.memory import Memory, Solved
 from services.quotes.pricing.solver.search import Cell, Cost, Network, bits
@@ -41,11 +42,12 @@ class Model:
         self._rates = [ratio(facts.line.tax_rate) for facts in problem.lines]
         self.capped = 0
         self._roomy: list[bool] | None = None
+        self._sums: dict[int, tuple[int, int, int]] = {}
         spread = self._spread()
         self.lines = Lines(problem, spread, deadline)
         free = self._free_by_line(spread)
         self._spread_offers = spread
-        self._memory = memory or Memory()
+        self._memory = Memory() if memory is None else memory
         self._memory.enter(problem, self.minor)
         self._solved: list[Solved] = []
         self._scopes: list[int] = []
@@ -80,7 +82,7 @@ class Model:
             return self._gifts[index] * self._gift * self._scale
         if offer.kind is Kind.SHIPPING:
             return self._freight
-        return self.allocation.ceiling(offer)
+        return at_most(self.problem, offer, self._sums) * self.minor
 
     @property
     def forced(self) -> int:
@@ -216,6 +218,13 @@ class Model:
             more += (
                 sum(shares[line] * self._weights[line] for line in tight) // self.problem.tick + self.minor
             )
+        if offer.kind not in (Kind.LINE_AMOUNT, Kind.DOCUMENT_AMOUNT) and len(shares) > 1:
+            # cut by its cap: on fewer lines it may meet other tax, or other roundings of it
+            most = max(self._weights[line] for line in shares)
+            least = min(self._weights[line] for line in shares)
+            if self._by_line or most > least:
+                moved = sum(share * (most - self._weights[line]) for line, share in shares.items())
+                more += moved // self.problem.tick + self.minor * (1 + len(shares) * self._by_line)
         if offer.kind is Kind.DOCUMENT_AMOUNT and (offer.phase > 0 or compound):
             between = max(self._weights, default=0) - min(self._weights, default=0)
             more += offer.amount * between // self.problem.tick + (1 + len(offer.targets)) * self.minor
