@@ -54,9 +54,9 @@ async def given_up(call: Call, quote: Quote) -> None:
     await holds.release(call, quote)
 
 
-async def cancelled(call: Call, order: Order) -> None:
-    """The customer will not have what was ordered. Promotions and stock come before the order, as whoever
-    accepts or ships takes them."""
+async def called_off(call: Call, order: Order) -> None:
+    """The customer will not have what was ordered, or the ERP does not take it. Promotions and stock come
+    before the order, as whoever accepts or ships takes them."""
     await redemptions.give_back(call, order.quote_id)
     await holds.release_order(call, order)
 
@@ -64,6 +64,7 @@ async def cancelled(call: Call, order: Order) -> None:
 async def taken_up_again(call: Call, order: Order) -> None:
     """The ERP takes an order that it had rejected: what was reserved for it is, as far as it can be had. Where
     goods have left already, what is still to come is between the ERP and whoever looks after the order."""
+    await redemptions.take_again(call, order.quote_id)
     if order.shipments:
         return
     quote = await QuoteStore(call).find(order.quote_id)

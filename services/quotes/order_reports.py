@@ -14,7 +14,7 @@ from sfa.erp.v1 import messages_pb2 as erp
 from chassis.call import Call
 from chassis.convert import date_of, datetime_of, money_of
 from chassis.errors import InvalidArgument, NotFound, Refusal
-from services.quotes import consequences, holds
+from services.quotes import consequences
 from services.quotes.domain.fulfilment import Said
 from services.quotes.domain.orders import Order, OrderRejected, OrderState
 from services.quotes.reports import Effect, Outcome, Report
@@ -67,7 +67,7 @@ async def confirmations(call: Call, said: Sequence[Report]) -> list[Outcome]:
 
 
 async def rejections(call: Call, said: Sequence[Report]) -> list[Outcome]:
-    """The ERP does not take orders: what is reserved for them is given back."""
+    """The ERP does not take orders: what they have of stock and promotions is given back."""
 
     def paper(report: Report, order: Order) -> Paper:
         message: erp.OrderRejected = report.message
@@ -190,9 +190,8 @@ async def _add_up(call: Call, store: OrderStore, numbers: set[str]) -> None:
         event = order.take(everything.get(number, Said()))
         if event is None:
             continue
-        # stock before orders, as whoever ships or accepts does
         if isinstance(event, OrderRejected):
-            await holds.release_order(call, order)
+            await consequences.called_off(call, order)
         elif former is OrderState.REJECTED and order.state is not former:
             await consequences.taken_up_again(call, order)
         store.stage(order, event)

@@ -1,5 +1,6 @@
 """What a quote does to the limits and budgets of the promotions in its price: sending reserves, acceptance
-consumes, and whatever else ends it releases; what was consumed comes back where the order is cancelled. All
+consumes, and whatever else ends it releases; what was consumed comes back where the order is cancelled or
+rejected. All
 within the call's own transaction."""
 
 from __future__ import annotations
@@ -108,8 +109,21 @@ async def give_back(call: Call, quote_id: UUID) -> None:
     if not consumed:
         return
     await store.give_back(quote_id)
-    for index, redemption in enumerate(consumed):
-        store.stage(redemption, redemption.release(call.now), ordinal=_ORDINAL + index)
+    for redemption in consumed:  # of several orders in one request: each change has an ordinal of its own
+        store.stage(redemption, redemption.release(call.now))
+    await store.flush()
+
+
+async def take_again(call: Call, quote_id: UUID) -> None:
+    """The ERP takes an order that it had rejected: what was given back is used up after all. The customer was
+    promised it, whatever is left of the limits by now."""
+    store = RedemptionStore(call)
+    given_back = await store.given_back_for(quote_id)
+    if not given_back:
+        return
+    await store.take_again(quote_id)
+    for redemption in given_back:
+        store.stage(redemption, redemption.consume(call.now))
     await store.flush()
 
 

@@ -328,6 +328,26 @@ async def test_what_the_erp_takes_after_all_is_reserved_again(
         assert (await depot.available(chair, 3)).missing == "3", "once, as far as it can be had"
 
 
+async def test_promotions_follow_what_the_erp_says_of_their_orders(
+    shop: Shop, office: Shop, books: Books
+) -> None:
+    promotions = Promotions(office.stack, "operations")
+    promotion = await promotions.active(limits=promotions_pb2.Limits(max_redemptions=2), currency="EUR")
+    chair = await office.product("C-1")
+    orders = [await ordered(shop, line(chair)) for _ in range(2)]
+    asked = reports_pb2.BatchUpsertOrderRejectionsRequest(
+        rows=[erp.OrderRejected(order=each.number, version=1, reason="No.") for each in orders],
+        request_id="both",
+    )
+    for _ in range(2):
+        await books.reports.BatchUpsertOrderRejections(asked)
+        assert (await promotions.usage(promotion)).consumed_count == 0
+    await books.say(confirmed(orders[0], 2))
+    await books.say(confirmed(orders[0], 3))
+    usage = await promotions.usage(promotion)
+    assert (usage.consumed_count, usage.consumed_amount.units) == (1, 1)
+
+
 async def test_a_cancelled_order_gives_back_what_it_used_of_promotions(shop: Shop, office: Shop) -> None:
     promotions = Promotions(office.stack, "operations")
     chair = await office.product("C-1")

@@ -1,7 +1,7 @@
 """Redemptions: which quote uses which promotion, for how much, and until when that is held for it.
 
 Sending a quote reserves; acceptance consumes; whatever else ends the quote releases, and so does the
-cancellation of its order. A reservation that is
+cancellation or rejection of its order. A reservation that is
 past its time counts no longer, whether or not anybody has looked.
 """
 
@@ -108,7 +108,7 @@ class Redemption(Entity):
 
     def consume(self, at: datetime) -> RedemptionConsumed:
         """The quote is accepted."""
-        self.state, self.consumed_at = RedemptionState.CONSUMED, at
+        self.state, self.consumed_at, self.released_at = RedemptionState.CONSUMED, at, None
         return RedemptionConsumed()
 
     def release(self, at: datetime) -> RedemptionReleased:

@@ -41,7 +41,7 @@ class OrderServicer:
         effective_at = call.effective_at(request.effective_time)
         order = await store.get(request.id, request.etag)
         cancelled = order.cancel(effective_at or call.now, request.cancel_reason)
-        await consequences.cancelled(call, order)
+        await consequences.called_off(call, order)
         await store.save(order, cancelled, effective_at)
         return wire.order_to_proto(order)
 

@@ -82,16 +82,16 @@ _LOCK: Final = Prepared(
         " WHERE quote_id = CAST(:quote AS uuid) AND state = :state)) ORDER BY promotion_id FOR UPDATE"
     )
 )
-_GIVE_BACK: Final = Prepared(
-    sa.text(
-        "WITH taken AS (SELECT promotion_id, account_id, coupon_id, discount FROM redemptions"
-        " WHERE quote_id = CAST(:quote AS uuid) AND state = 'consumed'),"
-        f" scoped AS ({_SCOPED})"
-        " UPDATE promotion_usage AS used SET consumed_count = used.consumed_count - scoped.count,"
-        " consumed_amount = used.consumed_amount - scoped.amount FROM scoped"
-        " WHERE used.promotion_id = scoped.promotion_id AND used.scope_id = scoped.scope_id"
-    )
+_COUNT_CONSUMED: Final = (
+    "WITH taken AS (SELECT promotion_id, account_id, coupon_id, discount FROM redemptions"
+    " WHERE quote_id = CAST(:quote AS uuid) AND state = '{state}' AND consumed_at IS NOT NULL),"
+    f" scoped AS ({_SCOPED.replace('{', '{{').replace('}', '}}')})"
+    " UPDATE promotion_usage AS used SET consumed_count = used.consumed_count {sign} scoped.count,"
+    " consumed_amount = used.consumed_amount {sign} scoped.amount FROM scoped"
+    " WHERE used.promotion_id = scoped.promotion_id AND used.scope_id = scoped.scope_id"
 )
+_GIVE_BACK: Final = Prepared(sa.text(_COUNT_CONSUMED.format(state="consumed", sign="-")))
+_TAKE_AGAIN: Final = Prepared(sa.text(_COUNT_CONSUMED.format(state="released", sign="+")))
 _COUNT_AGAIN: Final = Prepared(
     sa.text("UPDATE redemptions SET is_counted = true WHERE id = ANY(CAST(:ids AS uuid[]))")
 )
@@ -124,6 +124,11 @@ class RedemptionStore(EntityStore[Redemption]):
     async def consumed_for(self, quote_id: UUID) -> list[Redemption]:
         """What was consumed for a quote, whoever may see it. The promotions are locked until the call ends."""
         return [self._load(row) for row in await self._locked(quote_id, RedemptionState.CONSUMED)]
+
+    async def given_back_for(self, quote_id: UUID) -> list[Redemption]:
+        """What was consumed for a quote and then given back; locked likewise."""
+        released = map(self._load, await self._locked(quote_id, RedemptionState.RELEASED))
+        return [each for each in released if each.consumed_at is not None]
 
     async def _locked(self, quote_id: UUID, state: RedemptionState) -> Sequence[asyncpg.Record]:
         if not await self.tx.fetch(_LOCK, {"quote": quote_id, "state": state.value}):
@@ -183,6 +188,10 @@ class RedemptionStore(EntityStore[Redemption]):
     async def give_back(self, quote_id: UUID) -> None:
         """Takes what was consumed for a quote off the usage."""
         await self.tx.execute(_GIVE_BACK, {"quote": quote_id})
+
+    async def take_again(self, quote_id: UUID) -> None:
+        """Puts what was given back for a quote on the usage again, whatever the limits."""
+        await self.tx.execute(_TAKE_AGAIN, {"quote": quote_id})
 
     async def usage(self, promotion_id: UUID, now: datetime) -> Usage:
         """What was redeemed of a promotion in all."""
