@@ -1,7 +1,6 @@
 """What a quote does to the limits and budgets of the promotions in its price: sending reserves, acceptance
 consumes, and whatever else ends it releases; what was consumed comes back where the order is cancelled or
-rejected. All
-within the call's own transaction."""
+rejected. All within the call's own transaction."""
 
 from __future__ import annotations
 
