@@ -49,8 +49,10 @@ def report(computed: Computed) -> Result:
     lines = [_line(computed, index, units) for index in range(len(problem.lines))]
     gifts = [line for index in computed.applied for line in _gift(problem, problem.offers[index])]
     charges = tuple(_charge(computed, place) for place in range(len(computed.charges)))
+    shares = _by_offer(computed)
     applied = tuple(
-        _applied(computed, problem.offers[index], units.get(index, {})) for index in computed.applied
+        _applied(computed, problem.offers[index], units.get(index, {}), shares.get(index, {}))
+        for index in computed.applied
     )
     by_rate: dict[Decimal, int] = {}
     for facts, tax in zip(problem.lines, computed.taxes, strict=True):
@@ -193,14 +195,19 @@ def _charge(computed: Computed, place: int) -> PricedCharge:
     )
 
 
-def _applied(computed: Computed, offer: Offer, units: Mapping[str, int]) -> Applied:
+def _by_offer(computed: Computed) -> dict[int, dict[str, int]]:
+    """What each offer took off lines, by their keys, in the document's order."""
+    found: dict[int, dict[str, int]] = {}
+    for facts, shares in zip(computed.problem.lines, computed.shares, strict=True):
+        for index, share in shares.items():
+            if share:
+                found.setdefault(index, {})[facts.key] = share
+    return found
+
+
+def _applied(computed: Computed, offer: Offer, units: Mapping[str, int], by_line: dict[str, int]) -> Applied:
     problem = computed.problem
     index = offer.index
-    by_line = {
-        problem.lines[line].key: shares[index]
-        for line, shares in enumerate(computed.shares)
-        if shares.get(index)
-    }
     for charge, off in zip(problem.document.charges, computed.shipping.get(index, ()), strict=False):
         if off:
             by_line[charge.key] = off
