@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +28,6 @@ from benchmarks.system import ROOT, System
 from chassis.call import Call, Caller, Sight
 from chassis.clock import SystemClock
 from chassis.money import Money
-from chassis.positions import decode_token
 from services.opportunities.domain import Opportunity, State, starting_pipeline
 from services.opportunities.store import OpportunityStore
 from services.opportunities.tables import OPPORTUNITY
@@ -318,43 +318,51 @@ async def _reps(system: System, count: int) -> list[str]:
 
 
 async def freshness(system: System, per_second: float, seconds: float) -> Result:
-    """From the answer to a change until the forecast's stream shows it."""
-    waiting: list[tuple[int, float, asyncio.Future[float]]] = []
+    """From the answer to a change until the forecast's stream shows it. Each change adds one to the open
+    amount: the amount shown tells how many of the changes are in it."""
     loop = asyncio.get_running_loop()
-    reader, writer = await asyncio.open_connection("127.0.0.1", system.installation.settings.port)
+    owners = await _reps(system, 50)
+    deals = []
+    for number in range(500):
+        deal = {**_new_deal(0), "ownerId": owners[number % len(owners)]}
+        deals.append((await system.client.ask("POST", "/v1/opportunities", deal))["id"])
+    await settled(system)
+    made, amounts = 0, [1000] * len(deals)
+    waiting: deque[tuple[int, float, asyncio.Future[float]]] = deque()
+    port = system.installation.settings.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)  # an event is one line
     writer.write(
         f"GET /v1/forecast:stream?depth=0 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
         f"Authorization: Bearer {system.client.token}\r\n\r\n".encode()
     )
+    at_first: asyncio.Future[int] = loop.create_future()
 
     async def listen() -> None:
         async for line in reader:
-            now = loop.time()
             if not line.startswith(b"data:"):
                 continue
-            forecast = orjson.loads(line[5:]).get("forecast", {})
-            for mark in forecast.get("watermarks", ()):
-                if mark["source"] == "opportunities":
-                    position = int(mark.get("position") or 0)
-                    for each in [each for each in waiting if each[0] < position]:
-                        waiting.remove(each)
-                        if not each[2].done():
-                            each[2].set_result(now - each[1])
+            now = loop.time()
+            for node in orjson.loads(line[5:]).get("forecast", {}).get("nodes", ()):
+                shown = sum(map(_open, node["cells"]))
+                if not at_first.done():
+                    at_first.set_result(shown)
+                while waiting and waiting[0][0] <= shown - at_first.result():
+                    _, answered_at, seen = waiting.popleft()
+                    seen.set_result(now - answered_at)
 
     listening = asyncio.ensure_future(listen())
-    owners = await _reps(system, 50)
-    deals = []
-    for number in range(500):
-        deal = {**_new_deal(number), "ownerId": owners[number % len(owners)]}
-        deals.append((await system.client.ask("POST", "/v1/opportunities", deal))["id"])
+    await at_first
 
     async def request(number: int) -> float:
-        body = {"amount": {"currencyCode": "EUR", "units": str(500_000 + number)}}
-        answer = await system.client.send("PATCH", f"/v1/opportunities/{deals[number % len(deals)]}", body)
-        _, _, position = decode_token(answer.headers[b"consistency-token"].decode())
-        future: asyncio.Future[float] = loop.create_future()
-        waiting.append((position, loop.time(), future))
-        return await future
+        nonlocal made
+        deal = number % len(deals)
+        amounts[deal] += 1
+        body = {"amount": {"currencyCode": "EUR", "units": str(amounts[deal])}}
+        await system.client.ask("PATCH", f"/v1/opportunities/{deals[deal]}", body)
+        made += 1  # so many have been answered, and have to be in what is shown
+        seen: asyncio.Future[float] = loop.create_future()
+        waiting.append((made, loop.time(), seen))
+        return await seen
 
     before = system.tree.cpu_seconds()
     load = await asyncio.wait_for(open_loop(request, per_second, seconds), seconds + 60)
@@ -365,3 +373,8 @@ async def freshness(system: System, per_second: float, seconds: float) -> Result
     return Result(
         f"commit → forecast at {per_second:.0f}/s", load, cpu, None, "p50 < 20 ms, p99 < 100 ms", met
     )
+
+
+def _open(cell: dict[str, Any]) -> int:
+    """The amount of a cell, in whole units, that is open."""
+    return int(cell["total"]["cumulative"]["pipeline"].get("amount", {}).get("units", 0))

@@ -12,6 +12,7 @@ import base64
 import binascii
 import contextlib
 import time
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ from chassis.call import Caller
 from chassis.errors import InvalidArgument, Unavailable
 
 _POLL_SECONDS: Final = 0.02
+_LONGEST_POLL_SECONDS: Final = 0.25
+_WAITING: Final = 64
 _SILENCE_SECONDS: Final = 30.0
 _SIGHT_SECONDS: Final = 0.5
 
@@ -128,6 +131,8 @@ class Positions:
         self.sources = frozenset(sources)
         self._broker = broker
         self._heard: dict[str, tuple[Published, float]] = {}
+        self._waiting: dict[str, deque[Published]] = {}
+        """What was heard and has not been applied yet, as far as is known: the latest of each source."""
         self._applied: dict[str, Published] = {}
         self._checks: dict[str, asyncio.Task[None]] = {}
 
@@ -205,29 +210,46 @@ class Positions:
 
     async def _hear(self, message: Msg) -> None:
         source = message.subject.split(".")[1]
-        self._heard[source] = Published.decode(message.data), time.monotonic()
+        published = Published.decode(message.data)
+        self._heard[source] = published, time.monotonic()
         known = self._applied.get(source)
-        if known is not None and known.sequence == self._heard[source][0].sequence:
-            self._applied[source] = self._heard[source][0]
-        elif source not in self._checks or self._checks[source].done():
+        if known is not None and known.sequence == published.sequence:
+            self._applied[source] = published
+            return
+        self._waiting.setdefault(source, deque(maxlen=_WAITING)).append(published)
+        if source not in self._checks or self._checks[source].done():
             self._checks[source] = asyncio.create_task(
-                self._check(source), name=f"{self.service}: check {source}"
+                self._catch_up(source), name=f"{self.service}: check {source}"
             )
+
+    async def _catch_up(self, source: str) -> None:
+        """Looks until everything that was heard has been applied: under load something newer always is."""
+        pause = _POLL_SECONDS
+        while self._waiting[source]:
+            await self._check(source)
+            if self._waiting[source]:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_POLL_SECONDS)
 
     async def _check(self, source: str) -> None:
         """Compares what was heard with what all replicas together have acknowledged, which they do after
         the commit."""
-        heard = self._heard.get(source)
-        if heard is None:
+        waiting = self._waiting.get(source)
+        if not waiting:
             return
-        published = heard[0]
+        asked = tuple(waiting)  # what is heard meanwhile is not answered for
         try:
             info = await self._broker.client.jsm().consumer_info(stream_of(source), self.service)
         except (BrokerUnavailable, nats.errors.Error, TimeoutError):
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        if floor >= published.sequence or not (info.num_pending or info.num_ack_pending):
-            self._applied[source] = published
+        is_idle = not (info.num_pending or info.num_ack_pending)
+        for published in asked:
+            if not is_idle and published.sequence > floor:
+                break
+            with contextlib.suppress(ValueError):  # another look was faster
+                waiting.remove(published)
+                self._applied[source] = published
 
 
 def _mark(value: Any) -> Mark:

@@ -32,7 +32,7 @@ class Watermarks:
 
         Where its relay has said that there is nothing more, up to when that is so; else the last event.
         """
-        last = {row["source"]: row for row in await call.tx.fetch(_LAST)}
+        last = {row["source"]: row for row in await call.tx.read(_LAST)}
         positions, result = self._positions(), []
         for source in self.sources:
             watermark = pb.SourceWatermark(source=source)

@@ -11,40 +11,20 @@ import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from sqlalchemy.sql.elements import ClauseElement
 
 from chassis.contract import PUBLIC, Rpc, rpcs
-from chassis.database import Prepared, Transaction, _bind
 from chassis.ids import new_id
 from chassis.store import EntityType
 from deploy.topology import SERVICES
 from tests.callers import CallerChannel
 from tests.stack import Stack
-
-Statement = tuple[str, tuple[Any, ...]]
+from tests.statements import Statement, noted
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """Everything that is fetched, as SQL with its arguments; one of each."""
-    seen: dict[str, list[Any]] = {}
-    fetch, fetchrow = Transaction.fetch, Transaction.fetchrow
-
-    def note(statement: ClauseElement | Prepared, params: Any) -> None:
-        sql, arguments = _bind(statement, params)
-        seen[sql] = arguments
-
-    async def noting_fetch(self: Transaction, statement: Any, params: Any = None) -> Any:
-        note(statement, params)
-        return await fetch(self, statement, params)
-
-    async def noting_fetchrow(self: Transaction, statement: Any, params: Any = None) -> Any:
-        note(statement, params)
-        return await fetchrow(self, statement, params)
-
-    monkeypatch.setattr(Transaction, "fetch", noting_fetch)
-    monkeypatch.setattr(Transaction, "fetchrow", noting_fetchrow)
-    return seen
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+    """Everything that is asked of the database."""
+    return noted(monkeypatch)
 
 
 def lists(stack: Stack, service: str) -> Iterator[tuple[Rpc, list[str]]]:
@@ -90,7 +70,7 @@ def request_of(rpc: Rpc, order: str) -> Message:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_no_list_and_no_search_reads_a_whole_table(
-    stack: Stack, service: str, statements: dict[str, list[Any]]
+    stack: Stack, service: str, statements: list[Statement]
 ) -> None:
     await stack.start(service)
     calls = 0
@@ -113,7 +93,9 @@ async def test_no_list_and_no_search_reads_a_whole_table(
                     ), (rpc.path, order, error.details())
                 calls += 1
     assert calls
-    found = [sql for sql, arguments in statements.items() if await _scans(stack, service, sql, arguments)]
+    found = [
+        sql for sql, arguments in dict(statements).items() if await _scans(stack, service, sql, arguments)
+    ]
     assert not found
 
 

@@ -436,6 +436,31 @@ async def test_a_read_can_wait_until_it_sees_a_write_of_another_service(
         await relay.stop()
 
 
+async def test_the_watermark_follows_while_something_newer_always_is_under_way(
+    place: TestDatabase, rows: Database, nats: Nats
+) -> None:
+    tenant = new_id()
+    async with broker_of(nats, SERVICE) as publishing, broker_of(nats, CONSUMER) as listening:
+        relay = Relay(SERVICE, place.url, publishing, SystemClock())
+        rows.hints.append(relay.hint)
+        await relay.start()
+        consumer = Consumer(CONSUMER, SERVICE, rows, listening, projecting(), SystemClock())
+        consumer.start()
+        positions = Positions(CONSUMER, listening, [SERVICE])
+        await positions.start()
+        first = await record(rows, tenant, (new_id(), 1))
+
+        async def goes_on() -> bool:
+            await record(rows, tenant, (new_id(), 1))  # there is no moment in which all is applied
+            applied = positions.applied(SERVICE, tenant)
+            return applied is not None and applied.position > first
+
+        await eventually(goes_on, "the watermark passes the first change")
+        await consumer.stop()
+        await positions.stop()
+        await relay.stop()
+
+
 async def _is(database: Database, tenant: UUID, expected: dict[UUID, tuple[int, str, int]]) -> bool:
     return await things(database, tenant) == expected
 

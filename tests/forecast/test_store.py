@@ -14,7 +14,7 @@ import pytest
 from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis.call import Call
-from chassis.database import Database, Transaction, _bind
+from chassis.database import Database
 from chassis.ids import new_id
 from services.forecast import tables, wire
 from services.forecast.domain.figures import (
@@ -33,6 +33,7 @@ from services.forecast.rollup import RollUp
 from services.forecast.store import FigureStore, OrganisationStore, ProjectionStore, Selection
 from tests.callers import Callers
 from tests.engines import TestDatabase
+from tests.statements import noted
 
 TODAY = date(2017, 8, 15)
 NOW = datetime(2017, 8, 15, 12, tzinfo=UTC)
@@ -251,15 +252,7 @@ async def test_a_deal_counts_only_when_its_lead_is_converted(calls: Callable[...
 async def test_no_question_reads_a_whole_table(
     calls: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, list[Any]] = {}
-    fetch = Transaction.fetch
-
-    async def noting(self: Transaction, statement: Any, params: Any = None) -> Any:
-        sql, arguments = _bind(statement, params)
-        seen[sql] = arguments
-        return await fetch(self, statement, params)
-
-    monkeypatch.setattr(Transaction, "fetch", noting)
+    asked = noted(monkeypatch)
     call = calls()
     settings = {"id": new_id(), "version": 1, "reporting_currency": "EUR", "time_zone": "", "first_month": 1}
     await ProjectionStore(call).keep(tables.tenant_settings, [settings])
@@ -280,6 +273,7 @@ async def test_no_question_reads_a_whole_table(
     call = calls()
     connection = await call.tx.connection()
     await connection.execute("SET LOCAL enable_seqscan = off")
+    seen = dict(asked)
     assert len(seen) > 20
     for sql, arguments in seen.items():
         plan = await connection.fetch(f"EXPLAIN {sql}", *arguments)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import asyncpg
 import pytest
 from sfa.quotes.v1 import products_pb2 as pb
 
-from chassis.database import Transaction, _bind
 from chassis.ids import new_id
 from tests.quotes.service import Shop, euros
 from tests.stack import Stack
+from tests.statements import Statement, noted
 
 pytestmark = pytest.mark.caller(role="operations")
-Statement = tuple[str, list[Any]]
 
 
 @pytest.fixture
@@ -26,18 +23,8 @@ async def running(stack: Stack) -> Stack:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
-    """What is asked of prices."""
-    seen: list[Statement] = []
-    fetch = Transaction.fetch
-
-    async def noting(self: Transaction, statement: Any, params: Any = None) -> Any:
-        sql, arguments = _bind(statement, params)
-        if "price_book_entries" in sql:
-            seen.append((sql, arguments))
-        return await fetch(self, statement, params)
-
-    monkeypatch.setattr(Transaction, "fetch", noting)
-    return seen
+    """What is asked of the database."""
+    return noted(monkeypatch)
 
 
 async def test_a_quotes_prices_come_in_one_query_by_indexes(shop: Shop, asked: list[Statement]) -> None:
@@ -64,7 +51,7 @@ async def test_a_quotes_prices_come_in_one_query_by_indexes(shop: Shop, asked: l
     request = pb.FindPricesRequest(currency="EUR", lines=lines, account_id=customer)
     answer = await shop.prices.FindPrices(request)
     assert {each.unit_price.units for each in answer.resolutions} == {7}
-    ((sql, arguments),) = asked
+    ((sql, arguments),) = (each for each in asked if "price_book_entries" in each[0])
     database = shop.stack.databases["quotes"]
     connection = await asyncpg.connect(
         database.url, server_settings={"search_path": "app, public", "enable_seqscan": "off"}

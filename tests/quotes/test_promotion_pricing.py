@@ -13,11 +13,11 @@ from sfa.quotes.v1 import pricing_pb2 as pricing
 from sfa.quotes.v1 import products_pb2
 from sfa.quotes.v1 import promotions_pb2 as pb
 
-from chassis.database import Transaction
 from chassis.ids import new_id
 from tests.quotes.promotions import Promotions, amount_off, percent_off
 from tests.quotes.service import Shop, euros, refusal
 from tests.stack import Stack
+from tests.statements import noted
 
 Code = grpc.StatusCode
 pytestmark = pytest.mark.caller(role="operations")
@@ -137,19 +137,7 @@ async def test_a_price_costs_the_same_statements_whatever_is_live_and_has_ended(
 ) -> None:
     chair = await shop.product("CHAIR", euros(100))
     await promotions.active("ONE")
-    statements: list[object] = []
-    fetch, fetchrow = Transaction.fetch, Transaction.fetchrow
-
-    async def counting_fetch(self: Transaction, statement: Any, params: Any = None) -> Any:
-        statements.append(statement)
-        return await fetch(self, statement, params)
-
-    async def counting_fetchrow(self: Transaction, statement: Any, params: Any = None) -> Any:
-        statements.append(statement)
-        return await fetchrow(self, statement, params)
-
-    monkeypatch.setattr(Transaction, "fetch", counting_fetch)
-    monkeypatch.setattr(Transaction, "fetchrow", counting_fetchrow)
+    statements = noted(monkeypatch)
 
     async def cost() -> int:
         await price(promotions, line(chair))

@@ -42,7 +42,7 @@ class FigureStore:
         """The rates that are missing."""
         choice = await self._seen(_EVERYTHING)
         statement = _rates_missing(Shape.of(Node.ALL, selection, choice))
-        return [Lacking(*row) for row in await self.tx.fetch(statement, parameters(selection, choice))]
+        return [Lacking(*row) for row in await self.tx.read(statement, parameters(selection, choice))]
 
     async def page(self, selection: Selection, choice: Choice, limit: int) -> list[CountedDeal]:
         """Deals in order of their ids."""
@@ -62,7 +62,7 @@ class FigureStore:
         if choice.overdue:
             statement = statement.where(one.overdue)
         statement = statement.order_by(one.id).limit(limit)
-        return [CountedDeal(*row) for row in await self.tx.fetch(statement, parameters(selection, choice))]
+        return [CountedDeal(*row) for row in await self.tx.read(statement, parameters(selection, choice))]
 
     async def _seen(self, choice: Choice) -> Choice:
         """Of the deals that are meant, those that the caller sees."""
@@ -73,7 +73,7 @@ class FigureStore:
         statement = _sums(Shape.of(node, selection, choice))
         periods = [period.id for period in selection.periods]
         cells: Cells = {}
-        for row in await self.tx.fetch(statement, parameters(selection, choice)):
+        for row in await self.tx.read(statement, parameters(selection, choice)):
             id, place, category, state, overdue, count, amount, weighted, unpriced, unconverted = row
             of_node = cells.setdefault(str(id) if id else NONE, {})
             figures = of_node.get(periods[place - 1])

@@ -62,7 +62,7 @@ class OrganisationStore:
 
     async def stages(self) -> dict[UUID, Stage]:
         """All stages of all pipelines."""
-        rows = await self.tx.fetch(sa.select(tables.stages))
+        rows = await self.tx.read(sa.select(tables.stages))
         return {
             row["id"]: Stage(row["id"], Category(row["category"]), row["probability"], row["name"])
             for row in rows
@@ -72,17 +72,17 @@ class OrganisationStore:
         """All exchange rates."""
         kept = tables.exchange_rates.c
         columns = (kept.from_currency, kept.to_currency, kept.valid_from, kept.rate)
-        rows = await self.tx.fetch(sa.select(*columns).where(sa.not_(kept.deleted)))
+        rows = await self.tx.read(sa.select(*columns).where(sa.not_(kept.deleted)))
         return Rates(reporting_currency, (Rate(*row) for row in rows))
 
     async def converting_leads(self) -> frozenset[UUID]:
         """The leads whose conversion is under way."""
         leads = tables.converting_leads.c
-        return frozenset(row[0] for row in await self.tx.fetch(sa.select(leads.id).where(leads.converting)))
+        return frozenset(row[0] for row in await self.tx.read(sa.select(leads.id).where(leads.converting)))
 
     async def people(self, ids: Collection[str]) -> list[Member]:
         """The users with these ids, side by side."""
-        rows = await self.tx.fetch(self._named(tables.users, ids))
+        rows = await self.tx.read(self._named(tables.users, ids))
         return [Member(str(row["id"]), row["name"], NodeKind.USER) for row in rows]
 
     async def team(self) -> list[Member]:
@@ -101,13 +101,13 @@ class OrganisationStore:
                 NodeKind.USER,
                 str(row["manager_id"]) if row["manager_id"] else None,
             )
-            for row in await self.tx.fetch(statement)
+            for row in await self.tx.read(statement)
         ]
 
     async def territories(self) -> list[Member]:
         """The tree of territories."""
         kept = tables.territories.c
-        rows = await self.tx.fetch(sa.select(kept.id, kept.name, kept.parent_id).where(sa.not_(kept.deleted)))
+        rows = await self.tx.read(sa.select(kept.id, kept.name, kept.parent_id).where(sa.not_(kept.deleted)))
         return [
             Member(
                 str(row["id"]),
@@ -127,11 +127,11 @@ class OrganisationStore:
             .where(assigned.valid_from <= self.now, assigned.valid_to > self.now, sa.not_(kept.deleted))
             .order_by(assigned.valid_from, assigned.id)
         )
-        return {row["user_id"]: row["territory_id"] for row in await self.tx.fetch(statement)}
+        return {row["user_id"]: row["territory_id"] for row in await self.tx.read(statement)}
 
     async def products(self, ids: Collection[str]) -> list[Member]:
         """The products with these ids, side by side."""
-        rows = await self.tx.fetch(self._named(tables.products, ids))
+        rows = await self.tx.read(self._named(tables.products, ids))
         return [Member(str(row["id"]), row["name"], NodeKind.PRODUCT) for row in rows]
 
     def _named(self, table: sa.Table, ids: Collection[str]) -> sa.Select[tuple[UUID, str]]:

@@ -34,11 +34,16 @@ class Computed:
 
     @property
     def applied(self) -> tuple[int, ...]:
-        """Offers that took something off or gave something, in rank order; with the setting, all selected."""
+        """Offers that took something off or gave something, in rank order; with the setting, all selected.
+
+        A remainder can be shifted from line to line by an offer that takes nothing off in all: it is
+        among them, as the lines tell of it.
+        """
         if self.problem.document.settings.record_zero_effect:
             return self.choice.selected
+        moved = {index for line in self.shares for index, share in line.items() if share}
         return tuple(
             index
             for index in self.choice.selected
-            if self.discounts.get(index) or self.problem.offers[index].kind is Kind.GIFT
+            if self.discounts.get(index) or index in moved or self.problem.offers[index].kind is Kind.GIFT
         )
