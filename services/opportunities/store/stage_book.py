@@ -1,88 +1,18 @@
-"""Every query of this service."""
+"""The tenants' stages, looked up and remembered."""
 
 from collections import OrderedDict
-from dataclasses import replace
 from time import monotonic
-from uuid import UUID, uuid5
-
-import sqlalchemy as sa
+from uuid import UUID
 
 from chassis.call import Call
-from chassis.store import Conflict, EntityStore, IdTaken
 from services.opportunities.domain import (
     Opportunity,
     Pipeline,
-    PipelineUpdated,
-    QuoteSettings,
     Stage,
     StageNotFound,
     State,
-    starting_pipeline,
 )
-from services.opportunities.tables import OPPORTUNITY, PIPELINE, QUOTE_SETTINGS, opportunities, pipelines
-
-
-class OpportunityStore(EntityStore[Opportunity]):
-    """The deals."""
-
-    type = OPPORTUNITY
-
-    async def stages_in_use(self, pipeline: UUID) -> frozenset[UUID]:
-        """The stages of a pipeline that deals stand in, whoever may see them."""
-        rows = await self.tx.fetch(
-            sa.select(opportunities.c.stage_id)
-            .where(opportunities.c.pipeline_id == pipeline, opportunities.c.deleted_at.is_(None))
-            .distinct()
-        )
-        return frozenset(row[0] for row in rows)
-
-
-class PipelineStore(EntityStore[Pipeline]):
-    """The pipelines."""
-
-    type = PIPELINE
-
-    async def all(self) -> list[Pipeline]:
-        """All of the tenant's, the starting one made where there are none yet."""
-        rows = await self.tx.read(
-            self.select()
-            .where(pipelines.c.deleted_at.is_(None))
-            .order_by(pipelines.c.created_at, pipelines.c.id)
-        )
-        if rows:
-            return [self._load(row) for row in rows]
-        pipeline = starting_pipeline(uuid5(self.call.caller.tenant, "starting pipeline"))
-        by_the_way = PipelineStore(replace(self.call, request_id=None))  # not what the caller asked for
-        try:
-            await by_the_way.add(pipeline, pipeline.create())
-            await by_the_way.flush()
-        except IdTaken as error:  # somebody else's first call was faster: make this one again
-            raise Conflict from error
-        return [pipeline]
-
-    async def make_default(self, pipeline: Pipeline) -> None:
-        """Makes another pipeline, that was the default, stand back."""
-        for other in await self.all():
-            if other.id != pipeline.id and other.is_default:
-                other.is_default = False
-                await self.save(other, PipelineUpdated())
-
-
-class QuoteSettingsStore(EntityStore[QuoteSettings]):
-    """The tenant's one resource of settings."""
-
-    type = QUOTE_SETTINGS
-
-    async def current(self, etag: str = "") -> QuoteSettings:
-        """The settings that hold: those of the start where none were ever written.
-
-        Raises:
-            EtagMismatch: they are at another version than `etag` says.
-        """
-        id = uuid5(self.call.caller.tenant, "quote settings")
-        if etag:
-            return await self.get(id, etag)
-        return await self.find(id) or QuoteSettings(id=id)
+from services.opportunities.store.pipelines import PipelineStore
 
 
 class StageBook:

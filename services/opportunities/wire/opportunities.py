@@ -1,4 +1,4 @@
-"""Between the protos and the domain."""
+"""Deals between the protos and the domain."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -10,26 +10,15 @@ from sfa.quotes.v1.quotes_pb2 import Quote
 
 from chassis import convert
 from chassis.history import Version
-from chassis.ids import new_id
 from chassis.money import Money
 from services.opportunities.domain import (
-    Acceptance,
-    ForecastCategory,
     LineItem,
     Opportunity,
-    Pipeline,
-    PrimaryQuote,
     QuoteProposal,
-    QuoteSettings,
-    Stage,
     State,
 )
 
 _STATES = {state: pb.Opportunity.State.Value(state.name) for state in State}
-_KINDS = {state: pb.Stage.Kind.Value(state.name) for state in State}
-_CATEGORIES = {category: pb.ForecastCategory.Value(category.name) for category in ForecastCategory}
-_STATE_OF_KIND = {number: state for state, number in _KINDS.items()}
-_CATEGORY_OF = {number: category for category, number in _CATEGORIES.items()}
 
 
 def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
@@ -119,71 +108,6 @@ def version_to_proto(version: Version) -> pb.OpportunityVersion:
         actor=version.actor,
         via=version.via,
     )
-
-
-def pipeline_to_proto(pipeline: Pipeline) -> pb.Pipeline:
-    """The resource."""
-    result = pb.Pipeline(id=str(pipeline.id), etag=str(pipeline.version), name=pipeline.name)
-    convert.set_timestamp(result.create_time, pipeline.created_at)
-    convert.set_timestamp(result.update_time, pipeline.updated_at)
-    result.is_default = pipeline.is_default
-    for stage in pipeline.stages:
-        result.stages.add(
-            id=str(stage.id),
-            name=stage.name,
-            probability=stage.probability,
-            forecast_category=_CATEGORIES[stage.forecast_category],
-            kind=_KINDS[stage.kind],
-        )
-    return result
-
-
-def _stages(message: pb.Pipeline) -> tuple[Stage, ...]:
-    return tuple(
-        Stage(
-            convert.uuid_of(stage.id) or new_id(),
-            stage.name,
-            stage.probability,
-            _CATEGORY_OF[stage.forecast_category],
-            _STATE_OF_KIND[stage.kind],
-        )
-        for stage in message.stages
-    )
-
-
-PIPELINE_FIELDS: Mapping[str, Callable[[pb.Pipeline], Any]] = {
-    "name": lambda message: message.name,
-    "is_default": lambda message: message.is_default,
-    "stages": _stages,
-}
-
-
-_PRIMARY_QUOTES = {each: pb.QuoteSettings.PrimaryQuote.Value(each.name) for each in PrimaryQuote}
-_ACCEPTANCES = {each: pb.QuoteSettings.Acceptance.Value(each.name) for each in Acceptance}
-_PRIMARY_QUOTE_OF = {number: each for each, number in _PRIMARY_QUOTES.items()}
-_ACCEPTANCE_OF = {number: each for each, number in _ACCEPTANCES.items()}
-
-
-def quote_settings_to_proto(settings: QuoteSettings) -> pb.QuoteSettings:
-    """The resource; one that was never changed has no version."""
-    result = pb.QuoteSettings(
-        primary_quote=_PRIMARY_QUOTES[settings.primary_quote], acceptance=_ACCEPTANCES[settings.acceptance]
-    )
-    if settings.version:
-        result.etag = str(settings.version)
-    if settings.updated_at is not None:
-        convert.set_timestamp(result.update_time, settings.updated_at)
-    if settings.acceptance_stage_id is not None:
-        result.acceptance_stage_id = str(settings.acceptance_stage_id)
-    return result
-
-
-# A value that is not said is the one that holds at first.
-QUOTE_SETTINGS_FIELDS: Mapping[str, Callable[[pb.QuoteSettings], Any]] = {
-    "primary_quote": lambda message: _PRIMARY_QUOTE_OF.get(message.primary_quote, PrimaryQuote.SETS_AMOUNT),
-    "acceptance": lambda message: _ACCEPTANCE_OF.get(message.acceptance, Acceptance.WINS),
-    "acceptance_stage_id": lambda message: convert.uuid_of(message.acceptance_stage_id),
-}
 
 
 def proposal_of(quote: Quote) -> QuoteProposal:

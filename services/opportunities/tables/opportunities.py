@@ -1,11 +1,11 @@
-"""The tables, and which domain class a row becomes."""
+"""The tables of deals, and which domain class a row becomes."""
 
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sfa.opportunities.v1 import events_pb2
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, MetaData, Numeric, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, Column, Date, Numeric, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.columns import array, document, enumerated, listed, money_of
@@ -14,19 +14,12 @@ from chassis.schema import entity_table, timestamp_column
 from chassis.store import EntityType
 from services.opportunities import wire
 from services.opportunities.domain import (
-    Acceptance,
-    ForecastCategory,
     LineItem,
     Opportunity,
-    Pipeline,
-    PrimaryQuote,
     QuoteProposal,
-    QuoteSettings,
-    Stage,
     State,
 )
-
-metadata = MetaData()
+from services.opportunities.tables.base import metadata
 
 opportunities = entity_table(
     "opportunities",
@@ -52,22 +45,6 @@ opportunities = entity_table(
     timestamp_column("primary_quote_at"),
     Column("primary_quote_version", BigInteger),
     Column("quote_proposal", JSONB),
-)
-
-pipelines = entity_table(
-    "pipelines",
-    metadata,
-    Column("name", Text, nullable=False),
-    Column("is_default", Boolean, nullable=False),
-    Column("stages", JSONB),
-)
-
-quote_settings = entity_table(
-    "quote_settings",
-    metadata,
-    Column("primary_quote", Text, nullable=False),
-    Column("acceptance", Text, nullable=False),
-    Column("acceptance_stage_id", Uuid),
 )
 
 _columns = opportunities.c
@@ -120,33 +97,4 @@ OPPORTUNITY = EntityType(
         "contact_ids": array(),
     },
     money={"amount": ("amount", "currency")},
-)
-
-PIPELINE = EntityType(
-    name="pipeline",
-    cls=Pipeline,
-    table=pipelines,
-    to_proto=wire.pipeline_to_proto,
-    events=events_pb2,
-    codecs={
-        "stages": listed(
-            Stage,
-            lambda item: Stage(
-                UUID(item["id"]),
-                item["name"],
-                item["probability"],
-                ForecastCategory(item["forecast_category"]),
-                State(item["kind"]),
-            ),
-        )
-    },
-)
-
-QUOTE_SETTINGS = EntityType(
-    name="quote_settings",
-    cls=QuoteSettings,
-    table=quote_settings,
-    to_proto=wire.quote_settings_to_proto,
-    events=events_pb2,
-    codecs={"primary_quote": enumerated(PrimaryQuote), "acceptance": enumerated(Acceptance)},
 )

@@ -1,4 +1,4 @@
-"""One short method for each RPC: load, ask the domain, save, answer."""
+"""The deals: one short method for each RPC."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,10 +10,9 @@ from chassis import batch, sight
 from chassis.call import Call
 from chassis.convert import date_of, datetime_of, fields_to_change, money_of, uuid_of
 from chassis.entity import Event
-from chassis.ids import new_id
 from services.opportunities import wire
-from services.opportunities.domain import LostReasonMissing, Opportunity, Pipeline, StageNotOpen, State
-from services.opportunities.store import OpportunityStore, Pipelines, PipelineStore, QuoteSettingsStore
+from services.opportunities.domain import LostReasonMissing, Opportunity, State
+from services.opportunities.store import OpportunityStore, Pipelines
 
 
 class OpportunityServicer:
@@ -178,70 +177,3 @@ class OpportunityServicer:
         return pb.ListOpportunityVersionsResponse(
             versions=map(wire.version_to_proto, versions), next_page_token=token
         )
-
-
-class PipelineServicer:
-    """The pipelines."""
-
-    def __init__(self, pipelines: Pipelines) -> None:
-        self.pipelines = pipelines
-
-    async def CreatePipeline(self, request: pb.CreatePipelineRequest, call: Call) -> pb.Pipeline:
-        store = PipelineStore(call)
-        await store.all()
-        fields = fields_to_change(request.pipeline, None, wire.PIPELINE_FIELDS)
-        pipeline = Pipeline(id=uuid_of(request.pipeline.id) or new_id(), **fields)
-        await store.add(pipeline, pipeline.create())
-        await self._settle(call, store, pipeline)
-        return wire.pipeline_to_proto(pipeline)
-
-    async def GetPipeline(self, request: pb.GetPipelineRequest, call: Call) -> pb.Pipeline:
-        return wire.pipeline_to_proto(await PipelineStore(call).get(request.id))
-
-    async def ListPipelines(self, request: pb.ListPipelinesRequest, call: Call) -> pb.ListPipelinesResponse:
-        store = PipelineStore(call)
-        await store.all()
-        page = await store.page(request)
-        return pb.ListPipelinesResponse(
-            pipelines=map(wire.pipeline_to_proto, page.items), next_page_token=page.next_page_token
-        )
-
-    async def UpdatePipeline(self, request: pb.UpdatePipelineRequest, call: Call) -> pb.Pipeline:
-        store = PipelineStore(call)
-        pipeline = await store.get(request.id, request.etag)
-        fields = fields_to_change(request.pipeline, request.update_mask, wire.PIPELINE_FIELDS)
-        in_use = await OpportunityStore(call).stages_in_use(pipeline.id)
-        await store.save(pipeline, pipeline.change(fields, in_use))
-        await self._settle(call, store, pipeline)
-        return wire.pipeline_to_proto(pipeline)
-
-    async def _settle(self, call: Call, store: PipelineStore, pipeline: Pipeline) -> None:
-        if pipeline.is_default:
-            await store.make_default(pipeline)
-        call.tx.after_commit(lambda: self.pipelines.forget(call.caller.tenant))
-
-
-class QuoteSettingsServicer:
-    """What a quote does to its deal."""
-
-    def __init__(self, pipelines: Pipelines) -> None:
-        self.pipelines = pipelines
-
-    async def GetQuoteSettings(self, request: pb.GetQuoteSettingsRequest, call: Call) -> pb.QuoteSettings:
-        return wire.quote_settings_to_proto(await QuoteSettingsStore(call).current())
-
-    async def UpdateQuoteSettings(
-        self, request: pb.UpdateQuoteSettingsRequest, call: Call
-    ) -> pb.QuoteSettings:
-        store = QuoteSettingsStore(call)
-        fields = fields_to_change(request.quote_settings, request.update_mask, wire.QUOTE_SETTINGS_FIELDS)
-        settings = await store.current(request.etag)
-        event = settings.change(fields)
-        if (stage_id := settings.acceptance_stage_id) is not None:
-            _, stage = (await self.pipelines.book(call, stage_id)).entry(
-                stage_id, "quote_settings.acceptance_stage_id"
-            )
-            if stage.kind is not State.OPEN:
-                raise StageNotOpen
-        await store.save(settings, event)
-        return wire.quote_settings_to_proto(settings)

@@ -1,0 +1,5 @@
+"""What the tables of this service share."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()
