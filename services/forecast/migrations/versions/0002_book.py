@@ -1,0 +1,8 @@
+"""Every version of what was heard."""
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    pass

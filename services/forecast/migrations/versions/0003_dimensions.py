@@ -1,0 +1,8 @@
+"""What deals can be rolled up by."""
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,8 @@
+"""What people say that a period will bring."""
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    pass

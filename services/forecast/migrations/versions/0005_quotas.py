@@ -1,0 +1,8 @@
+"""What people are to bring in a period."""
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,8 @@
+"""Competitors, and which of them is in which deal."""
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    pass
