@@ -37,7 +37,7 @@ app.add_typer(events, name="events")
 app.command("import")(import_)
 if find_spec("benchmarks") is not None:  # a checkout has them, a wheel has not
     app.command()(importlib.import_module("benchmarks.cli").bench)
-app.command()(forecast)
+app.add_typer(forecast, name="forecast")
 
 console = Console()
 complaints = Console(stderr=True)

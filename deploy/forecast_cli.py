@@ -1,15 +1,33 @@
-"""`sfa forecast`: the forecast as a table, through the REST API. The rest is loaded when it is called."""
+"""`sfa forecast`: the forecast as a table, and its subcommands, all through the REST API.
+
+What they print is made in modules of their own, loaded when a command is called.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from deploy.importing.client import SignIn
+
 DIFFERENT, UNUSABLE, NO_SERVER, INTERRUPTED = 1, 2, 3, 130
+
+forecast = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+
+Url = Annotated[str, typer.Option(envvar="SFA_URL", help="The installation.")]
+User = Annotated[str, typer.Option(envvar="SFA_USER", help="Who asks: an e-mail address.")]
+Password = Annotated[str, typer.Option(envvar="SFA_PASSWORD", help="Asked for where it is left out.")]
+Token = Annotated[
+    str, typer.Option(envvar="SFA_TOKEN", help="An access token, instead of user and password.")
+]
+LOCAL = "http://127.0.0.1:8080"
 
 
 class By(Enum):
@@ -21,7 +39,9 @@ class By(Enum):
     PRODUCT = "product"
 
 
-def forecast(
+@forecast.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
     periods: Annotated[
         list[str] | None,
         typer.Option("--period", "-p", help="2017-03, 2017-Q1, FY2017, or a range: 2017-01..2017-06."),
@@ -37,14 +57,10 @@ def forecast(
     audit: Annotated[
         bool, typer.Option("--audit", help="Recompute everything from the deals; say what is different.")
     ] = False,
-    url: Annotated[str, typer.Option(envvar="SFA_URL", help="The installation.")] = "http://127.0.0.1:8080",
-    user: Annotated[str, typer.Option(envvar="SFA_USER", help="Who asks: an e-mail address.")] = "",
-    password: Annotated[
-        str, typer.Option(envvar="SFA_PASSWORD", help="Asked for where it is left out.")
-    ] = "",
-    token: Annotated[
-        str, typer.Option(envvar="SFA_TOKEN", help="An access token, instead of user and password.")
-    ] = "",
+    url: Url = LOCAL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch a line each.")] = False,
 ) -> None:
     """Print the forecast: what is won, and what is still to come.
@@ -57,7 +73,22 @@ def forecast(
     arguments cannot be used, with 3 where the server cannot be reached or
     refuses, with 130 after Ctrl-C.
     """
+    if context.invoked_subcommand is not None:
+        return
     from deploy.forecast_table import Question, ask, follow, run_audit
+
+    question = Question(tuple(periods or ()), by.name, currency.upper(), node, depth)
+    with asking(token, user, password) as sign_in:
+        if audit:
+            consistent = asyncio.run(run_audit(url, sign_in, question, as_json=as_json))
+            raise typer.Exit(0 if consistent else DIFFERENT)
+        run = follow if watch else ask
+        asyncio.run(run(url, sign_in, question, alone=alone, as_json=as_json))
+
+
+@contextmanager
+def asking(token: str, user: str, password: str) -> Iterator[SignIn]:
+    """Who asks; leaves with a sentence and the exit's number where that, or what is asked, does not work."""
     from deploy.importing.client import Problem, SignIn
     from deploy.importing.troubles import ServerRefused
 
@@ -67,14 +98,8 @@ def forecast(
         raise typer.Exit(UNUSABLE)
     if not token and not password:
         password = typer.prompt("Password", hide_input=True, err=True)
-    question = Question(tuple(periods or ()), by.name, currency.upper(), node, depth)
-    sign_in = SignIn(token, user, password)
     try:
-        if audit:
-            consistent = asyncio.run(run_audit(url, sign_in, question, as_json=as_json))
-            raise typer.Exit(0 if consistent else DIFFERENT)
-        show = follow if watch else ask
-        asyncio.run(show(url, sign_in, question, alone=alone, as_json=as_json))
+        yield SignIn(token, user, password)
     except Problem as problem:
         errors.print(str(problem), style="red", markup=False)
         for field, detail in problem.errors:
