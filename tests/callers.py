@@ -45,13 +45,17 @@ ROLES: Final = {
 }
 
 
+KEY: Final = OKPKey.generate_key("Ed25519", parameters={"kid": "test"}, auto_kid=False)
+"""What the tokens of all tests in this process are signed with, so that a service can outlive a test."""
+
+
 class Callers:
     """The people and services of one test; `tenant` is the test's own."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, key: OKPKey = KEY) -> None:
         self.clock = clock
         self.tenant = new_id()
-        self.key = OKPKey.generate_key("Ed25519", parameters={"kid": "test"}, auto_kid=False)
+        self.key = key
         self.keys = StaticKeys(self.key)
         self._issuer = TokenIssuer(self.key)
 

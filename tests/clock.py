@@ -18,6 +18,10 @@ class MovableClock:
         """Lets time pass."""
         self._ahead += by
 
+    def reset(self) -> None:
+        """Makes it the machine's time again."""
+        self._ahead = timedelta()
+
     def move_to(self, at: datetime) -> None:
         """Makes it that instant."""
         self._ahead = at - datetime.now(UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,10 +101,17 @@ async def nats(request: pytest.FixtureRequest, engines: Path) -> AsyncIterator[N
         yield server
 
 
-@pytest.fixture
-def clock() -> MovableClock:
-    """The test's clock: it runs, and can be moved."""
+@pytest.fixture(scope="session")
+def lasting_clock() -> MovableClock:
+    """The clock of services that outlive a test."""
     return MovableClock()
+
+
+@pytest.fixture
+def clock(lasting_clock: MovableClock) -> Iterator[MovableClock]:
+    """The test's clock: it runs, and can be moved."""
+    yield lasting_clock
+    lasting_clock.reset()
 
 
 @pytest.fixture
@@ -139,3 +146,51 @@ async def stack(
         yield running
     finally:
         await running.close()
+
+
+Join = Callable[..., Awaitable["Stack"]]
+
+
+@pytest.fixture(scope="session")
+async def lasting_stacks(
+    request: pytest.FixtureRequest, postgres: Databases, engines: Path, lasting_clock: MovableClock
+) -> AsyncIterator[Join]:
+    """The services that all tests of a worker share: each set of them is started once."""
+    from tests.stack import Stack
+
+    told = getattr(request.config, "workerinput", {"workerid": "main"})
+    started: dict[frozenset[str], Stack] = {}
+    async with AsyncExitStack() as resources:
+
+        async def start(*services: str) -> Stack:
+            if (chosen := frozenset(services)) not in started:
+                server = await resources.enter_async_context(
+                    broker(engines, f"{told['workerid']}-{next(_numbers)}")
+                )
+                callers = Callers(lasting_clock)
+                running = Stack(postgres, server, callers, lasting_clock, callers.caller)
+                resources.push_async_callback(running.close)
+                await running.start(*services)
+                await running.events()  # the connection of those who watch, which views share
+                started[chosen] = running
+            return started[chosen]
+
+        yield start
+
+
+@pytest.fixture
+async def shared(
+    lasting_stacks: Join, callers: Callers, make_caller: Callable[[], Caller]
+) -> AsyncIterator[Join]:
+    """`await shared("leads", "contacts")`: a stack that other tests use, too, each with a tenant of its own.
+
+    For tests that neither stop a service nor look at what belongs to other tenants.
+    """
+    async with AsyncExitStack() as views:
+
+        async def join(*services: str) -> Stack:
+            view = (await lasting_stacks(*services)).joined(callers, make_caller)
+            views.push_async_callback(view.leave)
+            return view
+
+        yield join

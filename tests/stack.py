@@ -4,6 +4,7 @@ unix sockets, and callers whose tokens they believe."""
 from __future__ import annotations
 
 import asyncio
+import copy
 import importlib
 import shutil
 import tempfile
@@ -58,6 +59,7 @@ class Stack:
         self._channels: list[grpc.aio.Channel] = []
         self._peers: dict[str, Peers] = {}
         self._watcher: Client | None = None
+        self._is_shared = False
 
     @property
     def tenant(self) -> UUID:
@@ -72,6 +74,7 @@ class Stack:
 
     async def stop(self, *services: str) -> None:
         """Drains and stops services; their databases stay."""
+        assert not self._is_shared, "other tests need it: start a stack of your own"
         for service in services:
             await self.services.pop(service).stop()
             await self._peers.pop(service).close()
@@ -134,10 +137,20 @@ class Stack:
                 quiet = quiet + 1 if await self._is_quiet() else 0
                 await asyncio.sleep(_POLL)
 
-    async def close(self) -> None:
-        """Stops everything and takes the databases away."""
+    def joined(self, callers: Callers, caller: Callable[[], Caller]) -> Stack:
+        """The same services, as another test sees them; it leaves when it ends."""
+        view = copy.copy(self)
+        view.callers, view._caller, view._channels, view._is_shared = callers, caller, [], True
+        return view
+
+    async def leave(self) -> None:
+        """Closes the test's own channels; everything goes on."""
         for channel in self._channels:
             await channel.close()
+
+    async def close(self) -> None:
+        """Stops everything and takes the databases away."""
+        await self.leave()
         await asyncio.gather(*(self.stop(service) for service in list(self.services)))
         if self._watcher is not None:
             await self._watcher.close()

@@ -19,14 +19,14 @@ from sfa.contacts.v1 import contacts_pb2 as pb
 from sfa.contacts.v1 import contacts_pb2_grpc as stubs
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.shared_data import shared_data
 from tests.stack import Stack
 
 
 @pytest.fixture
-async def service(stack: Stack) -> Stack:
-    await stack.start("contacts")
-    return stack
+async def service(shared: Join) -> Stack:
+    return await shared("contacts")
 
 
 def accounts(service: Stack, role: str | None = None, **claims: Any) -> stubs.AccountServiceAsyncStub:

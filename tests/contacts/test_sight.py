@@ -15,13 +15,13 @@ from sfa.contacts.v1 import contacts_pb2_grpc as stubs
 from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.stack import Stack
 
 
 @pytest.fixture
-async def services(stack: Stack) -> Stack:
-    await stack.start("contacts", "opportunities")
-    return stack
+async def services(shared: Join) -> Stack:
+    return await shared("contacts", "opportunities")
 
 
 def accounts(stack: Stack, name: str) -> stubs.AccountServiceAsyncStub:

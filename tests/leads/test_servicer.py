@@ -20,13 +20,13 @@ from sfa.leads.v1 import leads_pb2 as pb
 from sfa.leads.v1 import leads_pb2_grpc as stubs
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.stack import Stack
 
 
 @pytest.fixture
-async def service(stack: Stack) -> Stack:
-    await stack.start("leads")
-    return stack
+async def service(shared: Join) -> Stack:
+    return await shared("leads")
 
 
 def leads(service: Stack, role: str | None = None, **claims: Any) -> stubs.LeadServiceAsyncStub:

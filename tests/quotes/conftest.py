@@ -2,15 +2,15 @@
 
 import pytest
 
+from tests.conftest import Join
 from tests.quotes.service import Shop
 from tests.stack import Stack
 
 
 @pytest.fixture
-async def running(stack: Stack) -> Stack:
+async def running(shared: Join) -> Stack:
     """Both services."""
-    await stack.start("opportunities", "quotes")
-    return stack
+    return await shared("opportunities", "quotes")
 
 
 @pytest.fixture

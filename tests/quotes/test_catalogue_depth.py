@@ -17,6 +17,7 @@ from sfa.quotes.v1.events_pb2 import ProductCostChanged
 from sfa.quotes.v1.families_pb2_grpc import ProductFamilyServiceStub
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.eventually import eventually
 from tests.quotes.service import Shop, euros, refusal
 from tests.stack import Stack
@@ -31,10 +32,9 @@ pytestmark = pytest.mark.caller(role="operations")
 
 
 @pytest.fixture
-async def running(stack: Stack) -> Stack:
+async def running(shared: Join) -> Stack:
     """The catalogue asks nobody."""
-    await stack.start("quotes")
-    return stack
+    return await shared("quotes")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sfa.quotes.v1 import products_pb2 as pb
 from sfa.quotes.v1.families_pb2_grpc import ProductFamilyServiceStub
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.quotes.service import Shop
 from tests.shared_data import shared_data
 from tests.stack import Stack
@@ -28,10 +29,9 @@ _VALUE = re.compile(r"'((?:[^']|'')*)'|([^,()\s]+)")
 
 
 @pytest.fixture
-async def running(stack: Stack) -> Stack:
+async def running(shared: Join) -> Stack:
     """The catalogue asks nobody."""
-    await stack.start("quotes")
-    return stack
+    return await shared("quotes")
 
 
 def rows(table: str) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ from sfa.api.v1.resource_pb2 import ExternalId, RowResult
 from sfa.quotes.v1 import products_pb2 as pb
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.quotes.service import Shop, euros, refusal
 from tests.stack import Stack
 
@@ -20,10 +21,9 @@ pytestmark = pytest.mark.caller(role="operations")
 
 
 @pytest.fixture
-async def running(stack: Stack) -> Stack:
+async def running(shared: Join) -> Stack:
     """The catalogue asks nobody."""
-    await stack.start("quotes")
-    return stack
+    return await shared("quotes")
 
 
 async def price_of(shop: Shop, product: pb.Product, currency: str = "EUR") -> list[int]:

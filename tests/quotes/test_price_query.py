@@ -7,6 +7,7 @@ import pytest
 from sfa.quotes.v1 import products_pb2 as pb
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.quotes.service import Shop, euros
 from tests.stack import Stack
 from tests.statements import Statement, noted
@@ -15,10 +16,9 @@ pytestmark = pytest.mark.caller(role="operations")
 
 
 @pytest.fixture
-async def running(stack: Stack) -> Stack:
+async def running(shared: Join) -> Stack:
     """The catalogue asks nobody."""
-    await stack.start("quotes")
-    return stack
+    return await shared("quotes")
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from sfa.quotes.v1 import products_pb2
 from sfa.quotes.v1 import promotions_pb2 as pb
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.quotes.promotions import Promotions, amount_off, percent_off
 from tests.quotes.service import Shop, euros, refusal
-from tests.stack import Stack
 from tests.statements import noted
 
 Code = grpc.StatusCode
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.caller(role="operations")
 
 
 @pytest.fixture
-async def shop(stack: Stack) -> Shop:
+async def shop(shared: Join) -> Shop:
     """The catalogue; pricing a cart asks nobody else."""
-    await stack.start("quotes")
+    stack = await shared("quotes")
     return Shop(stack)
 
 

@@ -33,6 +33,7 @@ from services.quotes.domain.redemptions import (
 )
 from services.quotes.live_promotions import LivePromotions
 from services.quotes.store.circumstances import circumstances
+from tests.conftest import Join
 from tests.quotes.promotions import Promotions
 from tests.quotes.service import Shop, euros, line, refusal
 from tests.stack import Stack
@@ -115,9 +116,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(stack: Stack) -> AsyncIterator[Desk]:
+async def desk(shared: Join) -> AsyncIterator[Desk]:
     """The service, whose promotions can be redeemed directly."""
-    await stack.start("quotes")
+    stack = await shared("quotes")
     database = await Database.connect(stack.databases["quotes"].url, connections=16)
     yield Desk(stack, database)
     await database.close()

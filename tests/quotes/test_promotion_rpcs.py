@@ -11,18 +11,18 @@ from sfa.quotes.v1 import products_pb2, products_pb2_grpc
 from sfa.quotes.v1 import promotions_pb2 as pb
 
 from chassis.ids import new_id
+from tests.conftest import Join
 from tests.quotes.promotions import Promotions, amount_off, percent_off
 from tests.quotes.service import refusal
-from tests.stack import Stack
 
 Code = grpc.StatusCode
 pytestmark = pytest.mark.caller(role="operations")
 
 
 @pytest.fixture
-async def promotions(stack: Stack) -> Promotions:
+async def promotions(shared: Join) -> Promotions:
     """The service as its caller sees it; promotions ask nobody."""
-    await stack.start("quotes")
+    stack = await shared("quotes")
     return Promotions(stack)
 
 

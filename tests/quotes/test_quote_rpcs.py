@@ -43,7 +43,7 @@ async def published(stack: Stack, kind: str) -> int:
     """How many events of a kind are in the stream."""
     await stack.settled()
     info = await (await stack.events()).stream_info(
-        "QUOTES", subjects_filter=f"events.*.sfa.quotes.v1.{kind}"
+        "QUOTES", subjects_filter=f"events.{stack.tenant}.sfa.quotes.v1.{kind}"
     )
     return sum((info.state.subjects or {}).values())
 
@@ -75,10 +75,12 @@ async def test_a_quote_is_not_made_without_a_deal_or_a_currency(shop: Shop) -> N
     assert (await shop.quote(bare.id, currency="JPY")).total == Money(currency_code="JPY")
 
 
-async def test_while_the_deals_are_away_quoting_says_so(shop: Shop, running: Stack) -> None:
+async def test_while_the_deals_are_away_quoting_says_so(stack: Stack) -> None:
+    await stack.start("opportunities", "quotes")
+    shop = Shop(stack)
     deal = await shop.deal()
     quote = await shop.quote(deal.id)
-    await running.stop("opportunities")
+    await stack.stop("opportunities")
     assert (await refusal(shop.quote(deal.id)))[0] is Code.UNAVAILABLE
     assert await read(shop, quote.id) == quote
 
