@@ -30,10 +30,12 @@ _READS: Final = frozenset(
         "operations",
     )
 )
-_REP: Final = _READS | {f"{service}.write" for service in ("contacts", "leads", "opportunities", "quotes")}
+_REP: Final = _READS | {
+    f"{service}.write" for service in ("contacts", "leads", "opportunities", "quotes", "forecast")
+}
 _OPERATIONS: Final = _REP | {
     "identity.write", "pipelines.write", "products.write", "documents.write", "costs.read", "costs.write",
-    "promotions.read", "promotions.write", "forecast.audit",
+    "promotions.read", "promotions.write", "forecast.audit", "quotas.write",
     "history.write", "approvals.write",
 }  # fmt: skip
 ROLES: Final = {
@@ -41,7 +43,10 @@ ROLES: Final = {
     "manager": (_REP | {"costs.read"}, Sight.SUBTREE),
     "operations": (_OPERATIONS, Sight.ALL),
     "administrator": (_OPERATIONS | {"identity.admin"}, Sight.ALL),
-    "integration": (_REP | {"products.write", "costs.read", "costs.write", "history.write"}, Sight.ALL),
+    "integration": (
+        _REP | {"products.write", "quotas.write", "costs.read", "costs.write", "history.write"},
+        Sight.ALL,
+    ),
 }
 
 

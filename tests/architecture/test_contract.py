@@ -25,6 +25,7 @@ SUBJECTS = {
     "promotions",
     "approvals",
     "documents",
+    "quotas",
     "history",
     "events",
     "operations",

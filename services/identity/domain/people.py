@@ -23,9 +23,9 @@ class Role(Enum):
 
 _EVERYBODY: Final = frozenset(
     f"{service}.{verb}"
-    for service in ("contacts", "leads", "opportunities", "quotes")
+    for service in ("contacts", "leads", "opportunities", "quotes", "forecast")
     for verb in ("read", "write")
-) | {"identity.read", "forecast.read", "operations.read", "events.read"}
+) | {"identity.read", "operations.read", "events.read"}
 _SETTING_UP: Final = frozenset(
     {
         "pipelines.write",
@@ -35,6 +35,7 @@ _SETTING_UP: Final = frozenset(
         "promotions.read",
         "promotions.write",
         "approvals.write",
+        "quotas.write",
         "identity.write",
     }
 )
@@ -48,7 +49,9 @@ PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     | _COSTS
     | _SETTING_UP
     | {"forecast.audit", "history.write", "identity.admin"},
-    Role.INTEGRATION: _EVERYBODY | _COSTS | {"products.write", "costs.write", "history.write"},
+    Role.INTEGRATION: _EVERYBODY
+    | _COSTS
+    | {"products.write", "costs.write", "quotas.write", "history.write"},
 }
 """What each role allows. A user with several roles may do what any of them allows."""
 
