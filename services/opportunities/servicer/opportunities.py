@@ -117,6 +117,20 @@ class OpportunityServicer:
         await store.save(deal, deal.dismiss_quote())
         return wire.opportunity_to_proto(deal)
 
+    async def CheckMove(self, request: pb.CheckMoveRequest, call: Call) -> pb.CheckMoveResponse:
+        raise NotImplementedError
+
+    async def CloseSiblingQuotes(
+        self, request: pb.CloseSiblingQuotesRequest, call: Call
+    ) -> pb.Opportunity:
+        raise NotImplementedError
+
+    async def KeepSiblingQuotes(self, request: pb.KeepSiblingQuotesRequest, call: Call) -> pb.Opportunity:
+        raise NotImplementedError
+
+    async def AcknowledgeOrder(self, request: pb.AcknowledgeOrderRequest, call: Call) -> pb.Opportunity:
+        raise NotImplementedError
+
     async def DeleteOpportunity(self, request: pb.DeleteOpportunityRequest, call: Call) -> pb.Opportunity:
         store = OpportunityStore(call)
         deal = await store.get(request.id, request.etag)

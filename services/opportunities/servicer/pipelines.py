@@ -1,5 +1,6 @@
 """The pipelines: one short method for each RPC."""
 
+from google.longrunning.operations_proto_pb2 import Operation
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis.call import Call
@@ -44,6 +45,14 @@ class PipelineServicer:
         await store.save(pipeline, pipeline.change(fields, in_use))
         await self._settle(call, store, pipeline)
         return wire.pipeline_to_proto(pipeline)
+
+    async def MigratePipeline(self, request: pb.MigratePipelineRequest, call: Call) -> Operation:
+        raise NotImplementedError
+
+    async def ListPipelineVersions(
+        self, request: pb.ListPipelineVersionsRequest, call: Call
+    ) -> pb.ListPipelineVersionsResponse:
+        raise NotImplementedError
 
     async def _settle(self, call: Call, store: PipelineStore, pipeline: Pipeline) -> None:
         if pipeline.is_default:
