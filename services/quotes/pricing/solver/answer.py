@@ -87,7 +87,7 @@ def solve(problem: Problem, deadline: float, memory: Memory | None = None) -> So
     computed, is_whole = _priced(model, found)
     if computed is None or computed.total > plain.total:
         computed, is_whole = plain, False
-    computed = _leaner(model, computed)
+    computed = _leaner(model, search, computed)
     bound = min(computed.total, _bound(model, found, plain))
     is_as_searched = (
         is_whole and computed.total - bound <= model.roundings
@@ -177,7 +177,7 @@ def _priced(model: Model, found: Found) -> tuple[Computed | None, bool]:
     return None, False
 
 
-def _leaner(model: Model, computed: Computed) -> Computed:
+def _leaner(model: Model, search: Search, computed: Computed) -> Computed:
     """The same total with fewer promotions, where leaving one out costs nothing; looked for on small documents."""
     problem = model.problem
     if len(computed.applied) * len(problem.lines) > _MOST_LEANING or model.allocation.is_late():
@@ -185,6 +185,9 @@ def _leaner(model: Model, computed: Computed) -> Computed:
     best_key = total_key(computed)
     for index in sorted(computed.applied, reverse=True):
         chosen = sum(1 << one for one in computed.applied if one != index)
+        gained = search.gain(index, chosen)
+        if gained is not None and gained > (1 + model.roundings) * model.minor:
+            continue  # more than rounding can bring back
         without = _lawful(model, chosen)
         if without is not None and total_key(without) < best_key:
             computed, best_key = without, total_key(without)

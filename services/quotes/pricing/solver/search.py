@@ -171,7 +171,7 @@ class Search:
 
     # --- what one offer gains --------------------------------------------------------------------
 
-    def _gain(self, offer: int, chosen: int) -> int | None:
+    def gain(self, offer: int, chosen: int) -> int | None:
         """What it gains on top of a choice; None: it is not allowed there."""
         key = (offer, chosen & self._scope[offer])
         if key in self._gains:
@@ -281,7 +281,7 @@ class Search:
                 continue
             if self._is_over() and self._clock() > self._deadline + _GRACE:
                 break
-            gain = self._gain(offer, chosen)
+            gain = self.gain(offer, chosen)
             if gain is None or gain <= 0:
                 continue
             if heap and gain < -heap[0][0] and gain < -negative:
@@ -370,7 +370,7 @@ class Search:
     def _branch(self, among: int, chosen: int, needed: int, most: dict[int, int]) -> Found:
         if not among & (among - 1):
             offer = among.bit_length() - 1
-            gain = self._gain(offer, chosen)
+            gain = self.gain(offer, chosen)
             hidden = sum(cell.loose(chosen | among) for cell in self._cells[offer])
             at_most = 0 if gain is None else max(0, gain + hidden)
             return Found(gain, among, at_most) if gain is not None and gain > 0 else Found(0, 0, at_most)
@@ -427,7 +427,7 @@ class Search:
         for offer in bits(taken):
             if self._is_over() and self._clock() > self._deadline + _GRACE:
                 return Found(gain, now & ~chosen, max(gain, bound), 0)
-            more = self._gain(offer, now)
+            more = self.gain(offer, now)
             if more is None:
                 return NONE
             gain += more
