@@ -1,5 +1,6 @@
 """The tables, and which domain class a row becomes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sfa.identity.v1 import events_pb2
@@ -18,8 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.columns import Codec, enumerated, listed
+from chassis.columns import Codec, document, enumerated, listed
 from chassis.fields import Field
+from chassis.fiscal import FiscalYears, Pattern, YearEnd
 from chassis.schema import entity_table, timestamp_column
 from chassis.store import EntityType
 from services.identity import wire
@@ -41,6 +43,7 @@ tenants = entity_table(
     Column("reporting_currency", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("fiscal_start_month", Integer, nullable=False),
+    Column("fiscal_weeks", JSONB),
 )
 
 users = entity_table(
@@ -180,12 +183,24 @@ attempts = Table(
     timestamp_column("locked_until"),
 )
 
+
+def _fiscal_years(item: Mapping[str, int]) -> FiscalYears:
+    return FiscalYears(
+        item["start_month"],
+        Pattern(item["pattern"]),
+        item["first_weekday"],
+        YearEnd(item["year_end"]),
+        item["long_month"],
+    )
+
+
 TENANT = EntityType(
     name="tenant",
     cls=Tenant,
     table=tenants,
     to_proto=wire.tenant_to_proto,
     events=events_pb2,
+    codecs={"fiscal_weeks": document(_fiscal_years)},
 )
 
 USER = EntityType(

@@ -11,6 +11,7 @@ from sfa.identity.v1 import auth_pb2, finance_pb2
 from sfa.identity.v1 import organisation_pb2 as pb
 
 from chassis import convert
+from chassis.fiscal import FiscalYears, Pattern, YearEnd
 from chassis.history import Version
 from services.identity.domain.deactivation import Deactivation, State
 from services.identity.domain.people import Role, User
@@ -49,7 +50,13 @@ def tenant_to_proto(tenant: Tenant) -> pb.Tenant:
     result.name = tenant.name
     result.reporting_currency = tenant.reporting_currency
     result.time_zone = tenant.time_zone
-    result.fiscal_calendar.start_month = tenant.fiscal_start_month
+    calendar = tenant.fiscal_calendar
+    result.fiscal_calendar.start_month = calendar.start_month
+    if calendar.is_weekly:
+        result.fiscal_calendar.pattern = pb.FiscalCalendar.Pattern.ValueType(calendar.pattern)
+        result.fiscal_calendar.first_weekday = calendar.first_weekday
+        result.fiscal_calendar.year_end = pb.FiscalCalendar.YearEnd.ValueType(calendar.year_end)
+        result.fiscal_calendar.long_month = calendar.long_month
     return result
 
 
@@ -58,15 +65,22 @@ TENANT_FIELDS: Readers = {
     "external_ids": lambda message: convert.external_ids_of(message.external_ids),
     "reporting_currency": lambda message: message.reporting_currency,
     "time_zone": lambda message: message.time_zone,
-    "fiscal_calendar": lambda message: message.fiscal_calendar.start_month,
+    "fiscal_calendar": lambda message: fiscal_years_of(message.fiscal_calendar),
 }
 
 
-def tenant_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The domain's names for what an update asks for."""
-    return {
-        "fiscal_start_month" if name == "fiscal_calendar" else name: value for name, value in fields.items()
-    }
+def fiscal_years_of(calendar: pb.FiscalCalendar) -> FiscalYears:
+    """How years are divided. What only years of weeks have is left where months are calendar months."""
+    start_month, pattern = calendar.start_month or 1, Pattern(calendar.pattern or Pattern.CALENDAR_MONTHS)
+    if pattern is Pattern.CALENDAR_MONTHS:
+        return FiscalYears(start_month)
+    return FiscalYears(
+        start_month,
+        pattern,
+        calendar.first_weekday or FiscalYears().first_weekday,
+        YearEnd(calendar.year_end or YearEnd.NEAREST),
+        calendar.long_month or FiscalYears().long_month,
+    )
 
 
 def period_to_proto(period: FiscalPeriod) -> pb.FiscalPeriod:

@@ -145,7 +145,7 @@ async def test_what_the_database_adds_up_is_what_the_domain_says(
     world = World(seed=CURRENCIES.index(currency))
     deals = [world.deal(new_id(), 1) for _ in range(400)]
     await fill(calls(), world, deals)
-    calendar, call = FiscalCalendar(first_month=2), calls()
+    calendar, call = FiscalCalendar(start_month=2), calls()
     periods = [calendar.month(2017, month) for month in range(1, 13)]
     periods += [calendar.period_of(TODAY, Granularity.QUARTER), UNDATED]
     selection = Selection(periods, currency, "EUR", TODAY)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.fiscal import FiscalYears, Pattern, YearEnd
 from services.identity.domain.rates import ExchangeRate, ExchangeRateMissing, RateImpossible, rate_on
 from services.identity.domain.tenants import (
     PeriodKind,
     Tenant,
     TenantIncomplete,
     fiscal_periods,
-    fiscal_year_of,
 )
 
 
@@ -51,16 +51,26 @@ def test_a_tenant_needs_name_and_currency() -> None:
 
 
 def test_a_fiscal_year_is_called_by_the_year_it_ends_in() -> None:
-    year, first, *_ = fiscal_periods(2018, 2)
+    year, first, *_ = fiscal_periods(2018, FiscalYears(2))
     assert (year.name, year.start_date, year.end_date) == ("2018", date(2017, 2, 1), date(2018, 2, 1))
     assert (first.name, first.start_date, first.end_date) == ("2018-Q1", date(2017, 2, 1), date(2017, 5, 1))
-    assert fiscal_periods(2018, 1)[0].start_date == date(2018, 1, 1)
-    assert fiscal_periods(2018, 2)[5].name == "2018-P01"
+    assert fiscal_periods(2018, FiscalYears(1))[0].start_date == date(2018, 1, 1)
+    assert fiscal_periods(2018, FiscalYears(2))[5].name == "2018-P01"
 
 
-@given(st.integers(2, 9998), st.integers(1, 12))
-def test_quarters_and_months_cover_the_year_without_gap(year: int, start_month: int) -> None:
-    whole, *parts = fiscal_periods(year, start_month)
+CALENDARS = st.builds(
+    FiscalYears,
+    st.integers(1, 12),
+    st.sampled_from(Pattern),
+    st.integers(1, 7),
+    st.sampled_from(YearEnd),
+    st.integers(1, 12),
+)
+
+
+@given(st.integers(2, 9997), CALENDARS)
+def test_quarters_and_months_cover_the_year_without_gap(year: int, calendar: FiscalYears) -> None:
+    whole, *parts = fiscal_periods(year, calendar)
     for kind, count in ((PeriodKind.QUARTER, 4), (PeriodKind.MONTH, 12)):
         periods = [period for period in parts if period.kind is kind]
         assert len(periods) == count
@@ -70,8 +80,8 @@ def test_quarters_and_months_cover_the_year_without_gap(year: int, start_month: 
             assert one.number + 1 == next_one.number
 
 
-@given(st.dates(date(2, 1, 1), date(9990, 12, 31)), st.integers(1, 12))
-def test_every_day_is_in_the_fiscal_year_that_it_says(day: date, start_month: int) -> None:
-    year = fiscal_periods(fiscal_year_of(day, start_month), start_month)[0]
+@given(st.dates(date(2, 1, 1), date(9990, 12, 31)), CALENDARS)
+def test_every_day_is_in_the_fiscal_year_that_it_says(day: date, calendar: FiscalYears) -> None:
+    year = fiscal_periods(calendar.year_of(day), calendar)[0]
     assert year.start_date <= day < year.end_date
-    assert year.end_date - year.start_date >= timedelta(days=365)
+    assert year.end_date - year.start_date >= timedelta(days=364)

@@ -78,6 +78,21 @@ async def test_the_tenant_is_read_and_changed(company: Company) -> None:
         await company.tenants.UpdateTenant(pb.UpdateTenantRequest(tenant=pb.Tenant(time_zone="Moon")))
 
 
+async def test_a_fiscal_year_can_be_one_of_weeks(company: Company) -> None:
+    retail = pb.FiscalCalendar(start_month=2, pattern=pb.FiscalCalendar.WEEKS_4_5_4)
+    request = pb.UpdateTenantRequest(tenant=pb.Tenant(fiscal_calendar=retail))
+    calendar = (await company.tenants.UpdateTenant(request)).fiscal_calendar
+    assert (calendar.first_weekday, calendar.year_end, calendar.long_month) == (7, calendar.NEAREST, 12)
+    assert (await company.tenants.GetTenant(pb.GetTenantRequest())).fiscal_calendar == calendar
+    periods = await company.tenants.ListFiscalPeriods(pb.ListFiscalPeriodsRequest(year=2018))
+    year, *_, last = periods.fiscal_periods
+    assert (year.start_date, year.end_date) == (day(date(2017, 1, 29)), day(date(2018, 2, 4)))  # 53 weeks
+    assert (last.name, last.start_date) == ("2018-P12", day(date(2017, 12, 31)))
+    request.tenant.fiscal_calendar.CopyFrom(pb.FiscalCalendar(start_month=1))
+    calendar = (await company.tenants.UpdateTenant(request)).fiscal_calendar
+    assert calendar == pb.FiscalCalendar(start_month=1)
+
+
 async def test_a_user_is_created_read_listed_and_changed(company: Company) -> None:
     anna = await company.user("anna", email="Anna@example.com", language="de-CH", roles=[pb.MANAGER])
     assert anna.active

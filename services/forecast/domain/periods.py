@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Final
 
 from chassis.errors import InvalidArgument
+from chassis.fiscal import MONTHS, FiscalYears
 
 MOST_PERIODS: Final = 60
 """How many periods one forecast can have."""
@@ -37,6 +38,17 @@ class PeriodUnknown(InvalidArgument):
     def __init__(self, text: str) -> None:
         super().__init__(
             f"'{text}' is not a period; write one as 2017-03, 2017-Q1, FY2017 or undated.",
+            field="periods",
+        )
+
+
+class MonthsAreWeeks(InvalidArgument):
+    """A calendar month was named where the tenant's months are weeks."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"The months of this fiscal calendar are weeks: instead of '{text}' write 2017-P03, "
+            "the third month of fiscal 2017.",
             field="periods",
         )
 
@@ -88,55 +100,52 @@ UNDATED: Final = Period("undated", "No close date", Granularity.UNDATED)
 
 
 @dataclass(frozen=True, slots=True)
-class FiscalCalendar:
-    """A year of twelve calendar months that begins with `first_month`, called by the year it ends in.
+class FiscalCalendar(FiscalYears):
+    """The tenant's years, called by the year that they end in, with their quarters and months.
 
-    A month is called as everybody calls it: `2017-03` is March 2017, in whatever fiscal year.
+    A calendar month is called as everybody calls it: `2017-03` is March 2017, in whatever fiscal year.
+    Where months are weeks (4-4-5), `2017-P03` is the third of fiscal 2017.
     """
 
-    first_month: int = 1
-
     def month(self, year: int, month: int) -> Period:
-        """A calendar month."""
+        """A calendar month; where months are weeks, the month of that number in a fiscal year."""
+        if self.is_weekly:
+            return self._part(
+                f"{year:04}-P{month:02}", f"P{month} FY{year}", Granularity.MONTH, year, month - 1, month
+            )
         start, end = _months(year, month, 1)
-        return Period(
-            f"{year:04}-{month:02}",
-            f"{_MONTHS[month - 1]} {year}",
-            Granularity.MONTH,
-            start,
-            end,
-        )
+        return Period(f"{year:04}-{month:02}", f"{_MONTHS[month - 1]} {year}", Granularity.MONTH, start, end)
 
     def quarter(self, fiscal_year: int, quarter: int) -> Period:
         """The first to the fourth quarter of a fiscal year."""
-        start, end = _months(self._begins_in(fiscal_year), self.first_month + 3 * (quarter - 1), 3)
-        name = f"Q{quarter} FY{fiscal_year}" if self.first_month > 1 else f"Q{quarter} {fiscal_year}"
-        return Period(f"{fiscal_year:04}-Q{quarter}", name, Granularity.QUARTER, start, end)
+        plain = self.start_month == 1 and not self.is_weekly
+        name = f"Q{quarter} {fiscal_year}" if plain else f"Q{quarter} FY{fiscal_year}"
+        id, last = f"{fiscal_year:04}-Q{quarter}", 3 * quarter
+        return self._part(id, name, Granularity.QUARTER, fiscal_year, last - 3, last)
 
     def year(self, fiscal_year: int) -> Period:
         """A fiscal year."""
-        start, end = _months(self._begins_in(fiscal_year), self.first_month, 12)
-        return Period(f"FY{fiscal_year:04}", f"FY{fiscal_year}", Granularity.YEAR, start, end)
+        return self._part(f"FY{fiscal_year:04}", f"FY{fiscal_year}", Granularity.YEAR, fiscal_year, 0, MONTHS)
 
     def period_of(self, day: date | None, granularity: Granularity) -> Period:
         """The month, quarter or year that a day lies in; `undated` for no day."""
         if day is None or granularity is Granularity.UNDATED:
             return UNDATED
-        if granularity is Granularity.MONTH:
+        if granularity is Granularity.MONTH and not self.is_weekly:
             return self.month(day.year, day.month)
-        months_in = (day.month - self.first_month) % 12
-        fiscal_year = day.year - (day.month < self.first_month) + self._ahead
-        return (
-            self.year(fiscal_year)
-            if granularity is Granularity.YEAR
-            else self.quarter(fiscal_year, months_in // 3 + 1)
-        )
+        fiscal_year, month = self.month_of(day)
+        if granularity is Granularity.MONTH:
+            return self.month(fiscal_year, month)
+        if granularity is Granularity.QUARTER:
+            return self.quarter(fiscal_year, (month + 2) // 3)
+        return self.year(fiscal_year)
 
     def named(self, text: str) -> Period:
         """The period with an id.
 
         Raises:
             PeriodUnknown: there is none.
+            MonthsAreWeeks: a calendar month is named where months are weeks.
         """
         if text == UNDATED.id:
             return UNDATED
@@ -147,14 +156,15 @@ class FiscalCalendar:
             return self.year(int(match["year"]))
         if match["quarter"]:
             return self.quarter(int(match["of"]), int(match["quarter"]))
+        year, month = int(match["of"]), int(match["month"])
+        if self.is_weekly:
+            if not match["fiscal"]:
+                raise MonthsAreWeeks(text)
+            return self.month(year, month)
         if match["fiscal"]:
-            start, _ = _months(
-                self._begins_in(int(match["of"])),
-                self.first_month + int(match["month"]) - 1,
-                1,
-            )
+            start = self.months(year)[month - 1]
             return self.month(start.year, start.month)
-        return self.month(int(match["of"]), int(match["month"]))
+        return self.month(year, month)
 
     def selected(self, texts: Sequence[str], today: date) -> tuple[Period, ...]:
         """The periods that a request names, each once, by start and length, `undated` last.
@@ -162,7 +172,7 @@ class FiscalCalendar:
         The current quarter where none is named. Ranges (`2017-01..2017-06`) include both ends.
 
         Raises:
-            PeriodUnknown, PeriodRangeWrong, TooManyPeriods: the request is wrong.
+            PeriodUnknown, MonthsAreWeeks, PeriodRangeWrong, TooManyPeriods: the request is wrong.
         """
         found: dict[str, Period] = {}
         for text in texts:
@@ -198,12 +208,10 @@ class FiscalCalendar:
             periods.append(self.period_of(periods[-1].end + timedelta(days=1), start.granularity))
         return periods
 
-    @property
-    def _ahead(self) -> int:
-        return int(self.first_month > 1)
-
-    def _begins_in(self, fiscal_year: int) -> int:
-        return fiscal_year - self._ahead
+    def _part(self, id: str, name: str, granularity: Granularity, year: int, first: int, last: int) -> Period:
+        """From the first day of one month to the day before another, both counted from 0."""
+        starts = self.months(year)
+        return Period(id, name, granularity, starts[first], starts[last] - timedelta(days=1))
 
 
 def _months(year: int, month: int, count: int) -> tuple[date, date]:

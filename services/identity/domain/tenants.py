@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chassis.entity import Entity, Event
 from chassis.errors import InvalidArgument
+from chassis.fiscal import MONTHS, FiscalYears
 
 
 class TenantIncomplete(InvalidArgument):
@@ -54,14 +55,26 @@ class Tenant(Entity):
     reporting_currency: str = ""
     time_zone: str = "UTC"
     fiscal_start_month: int = 1
+    fiscal_weeks: FiscalYears | None = None
+    """How its years are divided where they are years of weeks."""
 
-    def create(self) -> TenantCreated:
-        """Checks that this can be a tenant.
+    @property
+    def fiscal_calendar(self) -> FiscalYears:
+        """How its years are divided."""
+        return self.fiscal_weeks or FiscalYears(self.fiscal_start_month)
+
+    @fiscal_calendar.setter
+    def fiscal_calendar(self, calendar: FiscalYears) -> None:
+        self.fiscal_start_month = calendar.start_month
+        self.fiscal_weeks = calendar if calendar.is_weekly else None
+
+    def create(self, fields: Mapping[str, Any] | None = None) -> TenantCreated:
+        """Takes its first values on, by the names of the fields, and checks that this can be a tenant.
 
         Raises:
             TenantIncomplete, TimeZoneUnknown: it cannot.
         """
-        self._check()
+        self.change(fields or {})
         return TenantCreated()
 
     def change(self, fields: Mapping[str, Any]) -> TenantUpdated:
@@ -86,7 +99,6 @@ class Tenant(Entity):
 
     def _check(self) -> None:
         self.time_zone = self.time_zone or "UTC"
-        self.fiscal_start_month = self.fiscal_start_month or 1
         if not self.name:
             raise TenantIncomplete("A tenant needs a name.", field="tenant.name")
         if not self.reporting_currency:
@@ -114,25 +126,16 @@ class FiscalPeriod:
     end_date: date
 
 
-def fiscal_year_of(day: date, start_month: int) -> int:
-    """The fiscal year of a day; it is called by the calendar year in which it ends."""
-    return day.year + (start_month > 1 and day.month >= start_month)
-
-
-def fiscal_periods(year: int, start_month: int) -> list[FiscalPeriod]:
+def fiscal_periods(year: int, calendar: FiscalYears) -> list[FiscalPeriod]:
     """The periods of a fiscal year: itself, its quarters, its months, each without gap or overlap."""
-
-    def first_of(month: int) -> date:
-        """The first day of the year's month `month`, counted from 0."""
-        months = (year - (start_month > 1)) * 12 + start_month - 1 + month
-        return date(months // 12, months % 12 + 1, 1)
+    starts = calendar.months(year)
 
     def period(name: str, kind: PeriodKind, number: int, months: int) -> FiscalPeriod:
-        start = (number - 1) * months
-        return FiscalPeriod(name, kind, year, number, first_of(start), first_of(start + months))
+        first = (number - 1) * months
+        return FiscalPeriod(name, kind, year, number, starts[first], starts[first + months])
 
     return [
-        period(str(year), PeriodKind.YEAR, 1, 12),
+        period(str(year), PeriodKind.YEAR, 1, MONTHS),
         *(period(f"{year}-Q{number}", PeriodKind.QUARTER, number, 3) for number in range(1, 5)),
-        *(period(f"{year}-P{number:02}", PeriodKind.MONTH, number, 1) for number in range(1, 13)),
+        *(period(f"{year}-P{number:02}", PeriodKind.MONTH, number, 1) for number in range(1, MONTHS + 1)),
     ]

@@ -15,7 +15,7 @@ from chassis.ids import new_id
 from services.identity import wire
 from services.identity.domain.people import Role, User
 from services.identity.domain.signing_in import ADDRESS_PATIENCE, check_password
-from services.identity.domain.tenants import Tenant, fiscal_periods, fiscal_year_of
+from services.identity.domain.tenants import Tenant, fiscal_periods
 from services.identity.passwords import Passwords
 from services.identity.store import AttemptStore, TenantStore, UserStore
 
@@ -39,16 +39,14 @@ class TenantServicer:
         self, request: pb.ProvisionTenantRequest, call: Call
     ) -> pb.ProvisionTenantResponse:
         await self._check_secret(request.bootstrap_secret, call)
-        tenant = Tenant(
-            id=uuid_of(request.tenant.id) or new_id(),
-            **wire.tenant_fields(fields_to_change(request.tenant, None, wire.TENANT_FIELDS)),
-        )
+        tenant = Tenant(id=uuid_of(request.tenant.id) or new_id())
+        created = tenant.create(fields_to_change(request.tenant, None, wire.TENANT_FIELDS))
         user = User(
             id=uuid_of(request.administrator.id) or new_id(),
             **fields_to_change(request.administrator, None, wire.USER_FIELDS),
         )
         user.roles = tuple(dict.fromkeys((*user.roles, Role.ADMINISTRATOR)))
-        created, user_created = tenant.create(), user.create(by_administrator=True)
+        user_created = user.create(by_administrator=True)
         check_password(request.password, user.email, "password")
         password_hash = await self.passwords.hash(request.password)
         await call.become(replace(call.caller, tenant=tenant.id, actor="service:identity", sight=Sight.ALL))
@@ -68,16 +66,15 @@ class TenantServicer:
         store = TenantStore(call)
         fields = fields_to_change(request.tenant, request.update_mask, wire.TENANT_FIELDS)
         tenant = await store.own(request.etag)
-        await store.save(tenant, tenant.change(wire.tenant_fields(fields)))
+        await store.save(tenant, tenant.change(fields))
         return wire.tenant_to_proto(tenant)
 
     async def ListFiscalPeriods(
         self, request: pb.ListFiscalPeriodsRequest, call: Call
     ) -> pb.ListFiscalPeriodsResponse:
         tenant = await TenantStore(call).own()
-        start_month = tenant.fiscal_start_month
-        year = request.year or fiscal_year_of(tenant.day_of(call.now), start_month)
-        periods = fiscal_periods(max(year, 2), start_month)
+        year = request.year or tenant.fiscal_calendar.year_of(tenant.day_of(call.now))
+        periods = fiscal_periods(max(year, 2), tenant.fiscal_calendar)
         return pb.ListFiscalPeriodsResponse(fiscal_periods=map(wire.period_to_proto, periods))
 
     async def _check_secret(self, secret: str, call: Call) -> None:
