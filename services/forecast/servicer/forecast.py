@@ -1,4 +1,4 @@
-"""One short method for each RPC."""
+"""The RPCs of the forecast itself."""
 
 from collections.abc import AsyncIterator
 
