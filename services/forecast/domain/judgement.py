@@ -303,9 +303,7 @@ def judge(places: Sequence[Place], said: Iterable[Said]) -> dict[str, Judged]:
             levels.append(Level(each, levels_above, adjustment))
             if each.amount is not None:
                 judged = before = each.amount
-        result[place.id] = Judged(
-            place.system, rolled_up[place.id], tuple(levels), judged, place.outcome
-        )
+        result[place.id] = Judged(place.system, rolled_up[place.id], tuple(levels), judged, place.outcome)
         if place.parent_id in rolled_up:
             rolled_up[place.parent_id] += judged
     return {place.id: result[place.id] for place in places}
