@@ -37,7 +37,8 @@ class Field:
 
     `names` are an enum's names and what is stored for each; `currency` is the column beside an
     amount. Where `repeated`, the column is an array, or a JSON list in which `path` leads to the
-    value (`("product_id",)` for a list of line items).
+    value (`("product_id",)` for a list of line items). A list that stands in a JSON object with others
+    says where by `within`, the object's column and its key there: an index over the whole object serves it.
     """
 
     column: sa.ColumnElement[Any]
@@ -46,6 +47,7 @@ class Field:
     currency: sa.ColumnElement[Any] | None = None
     repeated: bool = False
     path: tuple[str, ...] = ()
+    within: tuple[sa.ColumnElement[Any], str] | None = None
     nullable: bool = True
     sortable: bool = False
 
@@ -132,8 +134,11 @@ def contains(target: Field, value: Any) -> Condition:
         member = target.write(value)
     for step in reversed(target.path):
         member = {step: member}
-    document = sa.cast(sa.literal(json.dumps([member], ensure_ascii=False), sa.Text), JSONB)
-    return target.column.op("@>", is_comparison=True)(document)
+    column, content = target.column, [member]
+    if target.within is not None:
+        column, content = target.within[0], {target.within[1]: [member]}  # type: ignore[assignment]
+    document = sa.cast(sa.literal(json.dumps(content, ensure_ascii=False), sa.Text), JSONB)
+    return column.op("@>", is_comparison=True)(document)
 
 
 def is_present(target: Field) -> Condition:

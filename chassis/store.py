@@ -113,6 +113,8 @@ class EntityType(Generic[E]):
     """The generated module of the service's events; an event's field 1 is the resource."""
     owner: str | None = None
     """The field with the user to whom it belongs: who may see it follows from that."""
+    sharing: tuple[str, Callable[[Any], Sequence[UUID]]] | None = None
+    """A field that says by its value which other users see it, and how: they hear of its changes, too."""
     is_open: Callable[[Table], ColumnElement[bool]] | None = None
     """Which ones move along when their owner leaves."""
     fields: Mapping[str, Field] = field(default_factory=dict)
@@ -246,6 +248,10 @@ class EntityStore(Generic[E]):
         visible = self.visible()
         return self.type.rows.select if visible is None else self.type.rows.select.where(visible)
 
+    def listed(self) -> Select[Any]:
+        """The entities that a list shows which does not ask for others."""
+        return self.select()
+
     async def find(self, id: UUID) -> E | None:
         """The entity, deleted or not; None where there is none that the caller may see."""
         wanted = sa.bindparam("wanted", None, sa.Uuid)
@@ -330,7 +336,7 @@ class EntityStore(Generic[E]):
         after = keyset.after(request.page_token)
 
         def build() -> Select[Any]:
-            statement = self.select().where(*conditions)
+            statement = self.listed().where(*conditions)
             if text:
                 matching = filtering.condition(filtering.Filter.parse(text), kind.fields, kind.searched)
                 statement = statement if matching is None else statement.where(matching)
@@ -409,6 +415,12 @@ class EntityStore(Generic[E]):
         message = self._event(entity, event)
         owner = getattr(entity, kind.owner) if kind.owner else None
         former = before[kind.rows.fields.index(kind.owner)] if before is not None and kind.owner else None
+        seers, seers_before = [owner] if owner else [], [former] if former else []
+        if kind.sharing is not None:
+            name, seen_by = kind.sharing
+            seers.extend(seen_by(getattr(entity, name)))
+            if before is not None:
+                seers_before.extend(seen_by(before[kind.rows.fields.index(name)]))
         had = before[kind.rows.fields.index("external_ids")] if before is not None else ()
         keyed = had != entity.external_ids
         arguments = [
@@ -420,8 +432,8 @@ class EntityStore(Generic[E]):
             call.request_id,
             call.request_hash,
             call.ordinal if ordinal is None else ordinal,
-            [former] if former else [],
-            [owner] if owner else [],
+            seers_before,
+            seers,
             changed,
             message.DESCRIPTOR.full_name,
             message.SerializeToString(),

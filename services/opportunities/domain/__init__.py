@@ -1,5 +1,50 @@
 """What opportunities, pipelines and quote settings may do."""
 
+from services.opportunities.domain.buying_roles import (
+    BuyingRole as BuyingRole,
+)
+from services.opportunities.domain.buying_roles import (
+    ContactRole as ContactRole,
+)
+from services.opportunities.domain.buying_roles import (
+    ContactTwice as ContactTwice,
+)
+from services.opportunities.domain.competition import (
+    CompetitorTwice as CompetitorTwice,
+)
+from services.opportunities.domain.competition import (
+    DealCompetitor as DealCompetitor,
+)
+from services.opportunities.domain.competition import (
+    Threat as Threat,
+)
+from services.opportunities.domain.competition import (
+    check_competitors as check_competitors,
+)
+from services.opportunities.domain.competition import (
+    with_competitor as with_competitor,
+)
+from services.opportunities.domain.details import (
+    DETAILS as DETAILS,
+)
+from services.opportunities.domain.details import (
+    PLAIN as PLAIN,
+)
+from services.opportunities.domain.details import (
+    CustomDate as CustomDate,
+)
+from services.opportunities.domain.details import (
+    CustomDateTwice as CustomDateTwice,
+)
+from services.opportunities.domain.details import (
+    Details as Details,
+)
+from services.opportunities.domain.details import (
+    TagEmpty as TagEmpty,
+)
+from services.opportunities.domain.details import (
+    TooMany as TooMany,
+)
 from services.opportunities.domain.opportunities import (
     AmountDiffersFromLines as AmountDiffersFromLines,
 )
@@ -8,6 +53,9 @@ from services.opportunities.domain.opportunities import (
 )
 from services.opportunities.domain.opportunities import (
     LostReasonMissing as LostReasonMissing,
+)
+from services.opportunities.domain.opportunities import (
+    MergedAway as MergedAway,
 )
 from services.opportunities.domain.opportunities import (
     NameMissing as NameMissing,
@@ -31,6 +79,9 @@ from services.opportunities.domain.opportunities import (
     OpportunityLost as OpportunityLost,
 )
 from services.opportunities.domain.opportunities import (
+    OpportunityMerged as OpportunityMerged,
+)
+from services.opportunities.domain.opportunities import (
     OpportunityMoved as OpportunityMoved,
 )
 from services.opportunities.domain.opportunities import (
@@ -38,6 +89,9 @@ from services.opportunities.domain.opportunities import (
 )
 from services.opportunities.domain.opportunities import (
     OpportunityReopened as OpportunityReopened,
+)
+from services.opportunities.domain.opportunities import (
+    OpportunitySplit as OpportunitySplit,
 )
 from services.opportunities.domain.opportunities import (
     OpportunityUndeleted as OpportunityUndeleted,
@@ -98,4 +152,43 @@ from services.opportunities.domain.quote_settings import (
 )
 from services.opportunities.domain.quote_settings import (
     QuoteSettingsUpdated as QuoteSettingsUpdated,
+)
+from services.opportunities.domain.splits import (
+    RevenueSplitsIncomplete as RevenueSplitsIncomplete,
+)
+from services.opportunities.domain.splits import (
+    Split as Split,
+)
+from services.opportunities.domain.splits import (
+    SplitOutOfRange as SplitOutOfRange,
+)
+from services.opportunities.domain.splits import (
+    SplitTwice as SplitTwice,
+)
+from services.opportunities.domain.splits import (
+    SplitType as SplitType,
+)
+from services.opportunities.domain.splits import (
+    amounts_of as amounts_of,
+)
+from services.opportunities.domain.splits import (
+    check_splits as check_splits,
+)
+from services.opportunities.domain.splits import (
+    shares as shares,
+)
+from services.opportunities.domain.teams import (
+    Access as Access,
+)
+from services.opportunities.domain.teams import (
+    DealOnlyReadable as DealOnlyReadable,
+)
+from services.opportunities.domain.teams import (
+    MemberTwice as MemberTwice,
+)
+from services.opportunities.domain.teams import (
+    ReservedToOwner as ReservedToOwner,
+)
+from services.opportunities.domain.teams import (
+    TeamMember as TeamMember,
 )

@@ -12,6 +12,8 @@ from chassis.entity import Entity, Event
 from chassis.errors import FailedPrecondition, InvalidArgument
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
+from services.opportunities.domain.competition import check_competitors, with_competitor
+from services.opportunities.domain.details import DETAILS, MOST, PLAIN, Details, TooMany
 from services.opportunities.domain.pipelines import Pipeline, Stage, State
 
 
@@ -53,6 +55,13 @@ class AmountDiffersFromLines(InvalidArgument):
             f"The line items add up to {expected.amount} {expected.currency}; leave the amount out, or make it that.",
             field="opportunity.amount",
         )
+
+
+class MergedAway(FailedPrecondition):
+    """A deal went into another one, where its amount counts now."""
+
+    def __init__(self, into: UUID) -> None:
+        super().__init__(f"The opportunity was merged into {into}; it cannot be restored by itself.")
 
 
 class LostReasonMissing(InvalidArgument):
@@ -127,6 +136,22 @@ class OpportunityReopened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OpportunityMerged(Event):
+    """Deals became one: told of the one that stays and of those that went into it."""
+
+    surviving_id: UUID
+    merged_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunitySplit(Event):
+    """Parts of a deal became deals: told of the one that was split and of each part."""
+
+    original_id: UUID
+    part_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpportunityDeleted(Event):
     """It was deleted."""
 
@@ -153,6 +178,7 @@ class Opportunity(Entity):
     closed_at: datetime | None = None
     lost_reason: str = ""
     next_step: str = ""
+    next_step_date: date | None = None
     description: str = ""
     lead_id: UUID | None = None
     contact_ids: tuple[UUID, ...] = ()
@@ -160,6 +186,7 @@ class Opportunity(Entity):
     primary_quote_at: datetime | None = None
     primary_quote_version: int = 0
     quote_proposal: QuoteProposal | None = None
+    details: Details = PLAIN
 
     @classmethod
     def create(
@@ -180,15 +207,24 @@ class Opportunity(Entity):
         """Takes new values on, by the names of the fields.
 
         Raises:
-            NameMissing, AmountDiffersFromLines, CurrenciesDiffer: the values do not make a deal.
+            NameMissing, AmountDiffersFromLines, CurrenciesDiffer, or what `Details.changed` raises: the
+            values do not make a deal.
         """
-        for name, value in fields.items():
-            setattr(self, name, value)
+        if DETAILS.isdisjoint(fields):
+            for name, value in fields.items():
+                setattr(self, name, value)
+        else:
+            for name, value in fields.items():
+                if name not in DETAILS:
+                    setattr(self, name, value)
+            self.details = self.details.changed({name: fields[name] for name in DETAILS & fields.keys()})
         if not self.name:
             raise NameMissing
         # A deal may be won at another amount than its lines add up to; then it keeps that amount.
         if self.line_items and ("line_items" in fields or ("amount" in fields and self.state is State.OPEN)):
             self.amount = self._amount_of_lines(fields.get("amount"))
+        if self.details is not PLAIN:
+            self._settle(fields)
         return OpportunityUpdated()
 
     def move(self, stage: Stage) -> OpportunityMoved:
@@ -207,7 +243,12 @@ class Opportunity(Entity):
         return moved
 
     def win(
-        self, won: Stage, at: datetime, close_date: date | None = None, amount: Money | None = None
+        self,
+        won: Stage,
+        at: datetime,
+        close_date: date | None = None,
+        amount: Money | None = None,
+        reason: str = "",
     ) -> OpportunityWon:
         """Closes as won, at the amount on record or at another one.
 
@@ -219,19 +260,36 @@ class Opportunity(Entity):
         event = OpportunityWon(self._stage())
         if amount is not None:
             self.amount = amount
+        if reason:
+            self.details = self.details.changed({"win_reason": reason})
         self._close(None, won, close_date or at.date(), at)
         return event
 
-    def lose(self, lost: Stage, reason: str, at: datetime, close_date: date | None = None) -> OpportunityLost:
-        """Closes as lost, for a reason.
+    def lose(
+        self,
+        lost: Stage,
+        reason: str,
+        at: datetime,
+        close_date: date | None = None,
+        competitor_id: UUID | None = None,
+        price: Money | None = None,
+    ) -> OpportunityLost:
+        """Closes as lost, for a reason, to a competitor who asked for a price where that is known.
 
         Raises:
             OpportunityClosed: it is closed already.
+            CurrenciesDiffer: the price is in another currency than the deal.
         """
         if self.state is not State.OPEN:
             raise OpportunityClosed(self.state)
         event = OpportunityLost(self._stage())
         self.lost_reason = reason
+        if competitor_id is not None:
+            rivals = with_competitor(self.details.competitors, competitor_id, price)
+            check_competitors(rivals, self.amount.currency if self.amount else None)
+            self.details = self.details.changed(
+                {"competitors": rivals, "lost_to_competitor_id": competitor_id}
+            )
         self._close(None, lost, close_date or at.date(), at)
         return event
 
@@ -249,6 +307,8 @@ class Opportunity(Entity):
         event = OpportunityReopened(self._stage())
         self.stage_id, self.state = stage.id, State.OPEN
         self.closed_at, self.closed_from, self.lost_reason = None, None, ""
+        if self.details is not PLAIN:
+            self.details = self.details.changed({"lost_to_competitor_id": None, "win_reason": ""})
         return event
 
     def put(self, fields: Mapping[str, Any], stage: Stage | None, at: datetime) -> Event:
@@ -330,7 +390,13 @@ class Opportunity(Entity):
         return OpportunityDeleted()
 
     def undelete(self, at: datetime) -> OpportunityUndeleted:
-        """Is restored."""
+        """Is restored.
+
+        Raises:
+            MergedAway: it went into another deal, and would count twice.
+        """
+        if (into := self.details.merged_into_id) is not None:
+            raise MergedAway(into)
         self.restore(at)
         return OpportunityUndeleted()
 
@@ -341,6 +407,20 @@ class Opportunity(Entity):
         if proposal is None or quote_id not in (None, proposal.quote_id):
             raise NothingProposed
         return proposal
+
+    def _settle(self, fields: Mapping[str, Any]) -> None:
+        """Lets what the deal has agree with what was changed of it."""
+        details = self.details
+        if "contact_roles" in fields:
+            of_roles = (role.contact_id for role in details.contact_roles)
+            self.contact_ids = tuple(dict.fromkeys((*self.contact_ids, *of_roles)))
+            if len(self.contact_ids) > MOST["contact_ids"]:
+                raise TooMany("contact_ids")
+        elif details.contact_roles and "contact_ids" in fields:
+            kept = tuple(role for role in details.contact_roles if role.contact_id in self.contact_ids)
+            self.details = details.changed({"contact_roles": kept})
+        if details.competitors and not fields.keys().isdisjoint(("competitors", "amount", "line_items")):
+            check_competitors(details.competitors, self.amount.currency if self.amount else None)
 
     def _stage(self) -> UUID:
         assert self.stage_id is not None

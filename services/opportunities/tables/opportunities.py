@@ -20,6 +20,7 @@ from services.opportunities.domain import (
     State,
 )
 from services.opportunities.tables.base import metadata
+from services.opportunities.tables.details import DETAILS_CODEC
 
 opportunities = entity_table(
     "opportunities",
@@ -45,6 +46,8 @@ opportunities = entity_table(
     timestamp_column("primary_quote_at"),
     Column("primary_quote_version", BigInteger),
     Column("quote_proposal", JSONB),
+    Column("next_step_date", Date),
+    Column("details", JSONB),
 )
 
 _columns = opportunities.c
@@ -63,6 +66,11 @@ def _proposal(item: Any) -> QuoteProposal:
     return QuoteProposal(UUID(item["quote_id"]), item["version"], amount, lines)
 
 
+def _listed(key: str, kind: FieldType, *path: str) -> Field:
+    """A list in the details, found by the index over all of them."""
+    return Field(_columns.details[key], kind, repeated=True, path=path, within=(_columns.details, key))
+
+
 OPPORTUNITY = EntityType(
     name="opportunity",
     cls=Opportunity,
@@ -70,6 +78,7 @@ OPPORTUNITY = EntityType(
     to_proto=wire.opportunity_to_proto,
     events=events_pb2,
     owner="owner_id",
+    sharing=("details", lambda details: details.seen_by),
     is_open=lambda table: table.c.state == State.OPEN.value,
     fields={
         "name": Field.of(_columns.name, sortable=True),
@@ -88,6 +97,12 @@ OPPORTUNITY = EntityType(
         "next_step": Field.of(_columns.next_step),
         "lead_id": Field.of(_columns.lead_id),
         "contact_ids": Field.of(_columns.contact_ids),
+        "next_step_date": Field.of(_columns.next_step_date),
+        "tags": _listed("tags", FieldType.STRING),
+        "team.user_id": _listed("team", FieldType.UUID, "user_id"),
+        "splits.user_id": _listed("splits", FieldType.UUID, "user_id"),
+        "contact_roles.contact_id": _listed("contact_roles", FieldType.UUID, "contact_id"),
+        "competitors.competitor_id": _listed("competitors", FieldType.UUID, "competitor_id"),
     },
     searched=("name",),
     codecs={
@@ -95,6 +110,7 @@ OPPORTUNITY = EntityType(
         "line_items": listed(LineItem, _line),
         "quote_proposal": document(_proposal),
         "contact_ids": array(),
+        "details": DETAILS_CODEC,
     },
     money={"amount": ("amount", "currency")},
 )

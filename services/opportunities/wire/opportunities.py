@@ -12,11 +12,13 @@ from chassis import convert
 from chassis.history import Version
 from chassis.money import Money
 from services.opportunities.domain import (
+    PLAIN,
     LineItem,
     Opportunity,
     QuoteProposal,
     State,
 )
+from services.opportunities.wire.details import DETAIL_FIELDS, add_details
 
 _STATES = {state: pb.Opportunity.State.Value(state.name) for state in State}
 
@@ -42,6 +44,8 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
         convert.set_timestamp(result.close_time, deal.closed_at)
     result.lost_reason = deal.lost_reason
     result.next_step = deal.next_step
+    if deal.next_step_date is not None:
+        convert.set_date(result.next_step_date, deal.next_step_date)
     result.description = deal.description
     if deal.lead_id is not None:
         result.lead_id = str(deal.lead_id)
@@ -54,6 +58,8 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
         result.quote_proposal.quote_etag = str(proposal.version)
         convert.set_money(result.quote_proposal.amount, proposal.amount)
         _add_lines(result.quote_proposal.line_items, proposal.line_items)
+    if deal.details is not PLAIN:
+        add_details(result, deal)
     return result
 
 
@@ -93,6 +99,12 @@ FIELDS: Mapping[str, Callable[[pb.Opportunity], Any]] = {
     "next_step": lambda message: message.next_step,
     "description": lambda message: message.description,
     "contact_ids": lambda message: tuple(dict.fromkeys(map(UUID, message.contact_ids))),
+    "next_step_date": lambda message: (
+        convert.date_of(message.next_step_date, "opportunity.next_step_date")
+        if message.HasField("next_step_date")
+        else None
+    ),
+    **DETAIL_FIELDS,
 }
 
 # A new one may also say which lead it comes from.
