@@ -151,9 +151,13 @@ class Allocation:
     # --- what an allocation comes to ---------------------------------------------------------------
 
     def _settle(
-        self, lines: Iterable[int], allowed: int, placed: Sequence[tuple[Offer, Way]]
+        self,
+        lines: Iterable[int],
+        allowed: int,
+        placed: Sequence[tuple[Offer, Way]],
+        without: Allocated | None = None,
     ) -> Allocated | None:
-        """Every line priced with the units it has to give."""
+        """Every line priced with the units it has to give; `without` says what all come to that give none."""
         by_line: dict[int, list[tuple[int, int, int]]] = {}
         spreads = False
         for offer, (rewarded, bought) in placed:
@@ -163,7 +167,16 @@ class Allocation:
                 by_line.setdefault(line, []).append(units)
         cost = loose = 0
         parts: dict[int, tuple[Part, ...]] = {}
+        if without is not None:
+            cost, loose, parts = without.cost, without.loose, dict(without.parts)
+            lines = by_line
         for line in lines:
+            if without is not None:
+                former = self.line(line, allowed)
+                if former is None:
+                    return None
+                cost -= former[0]
+                loose -= former[1]
             if spreads and line in by_line:
                 parts[line] = self._lines.parts(
                     line, allowed & self._free[line], tuple(sorted(by_line[line]))
@@ -221,7 +234,7 @@ class Allocation:
             if self.is_late():
                 surely = self.ceiling(offer)
                 break
-            settled = self._settle(lines, allowed, [(offer, way)])
+            settled = self._settle(lines, allowed, [(offer, way)], without)
             if settled is None:
                 loose = max(loose, self._most(offer, way))  # fewer offers beside it might have let it be
             elif settled.cost < best.cost:
@@ -296,7 +309,7 @@ class Allocation:
             ways = [] if found is None else [(found[0], found[1] if offer.uses_up is UsesUp.ALL else {})]
             is_best = is_best and len(offer.targets) == 1
         if ways and is_best and is_linear and is_exact:
-            settled = self._settle(lines, allowed, [(offer, ways[0])])
+            settled = self._settle(lines, allowed, [(offer, ways[0])], without)
             if settled is not None and not settled.loose:
                 return ways, None
         if not is_linear and deal is None and _step(offer) == 1:
@@ -477,12 +490,21 @@ class Allocation:
             count *= 1 if space is None else len(space) + 1
         is_complete = None not in spaces and count <= _MOST_WAYS
         candidates = (
-            self._every(offers, [space or [] for space in spaces])
+            self._most_hopeful(
+                lines, allowed, without, self._every(offers, [space or [] for space in spaces])
+            )
             if is_complete
-            else self._greedy(lines, allowed, offers, [without.cost - alone.cost for alone in singles])
+            else (
+                (placed, least)
+                for placed in self._greedy(
+                    lines, allowed, offers, [without.cost - alone.cost for alone in singles]
+                )
+            )
         )
-        for placed in candidates:
-            settled = self._settle(lines, allowed, placed)
+        for placed, hoped in candidates:
+            if hoped >= best.cost:
+                break
+            settled = self._settle(lines, allowed, placed, without)
             if settled is not None and settled.cost < best.cost:
                 best = settled
             if best.cost <= least:
@@ -499,6 +521,30 @@ class Allocation:
         if exact and not overlap:
             return best
         return Allocated(best.cost, max(best.loose, best.cost - least), best.parts)
+
+    def _most_hopeful(
+        self,
+        lines: Sequence[int],
+        allowed: int,
+        without: Allocated,
+        every: Iterable[list[tuple[Offer, Way]]],
+    ) -> list[tuple[list[tuple[Offer, Way]], int]]:
+        """Ways by what they come to at least: together they gain no more than each alone, rounding aside."""
+        gains: dict[int, int] = {}
+
+        def gain(placed: tuple[Offer, Way]) -> int:
+            offer, way = placed
+            if id(way) not in gains:
+                alone = None if self.is_late() else self._settle(lines, allowed, [placed], without)
+                if alone is None or alone.loose:
+                    gains[id(way)] = self._most(offer, way)
+                else:
+                    rounding = self._minor * (len(way[0]) + len(way[1]))
+                    gains[id(way)] = without.cost - without.loose - alone.cost + rounding
+            return gains[id(way)]
+
+        hopes = [(placed, without.cost - sum(map(gain, placed))) for placed in every]
+        return sorted(hopes, key=lambda one: one[1])
 
     def _joint_reach(
         self, lines: Sequence[int], allowed: int, offers: Sequence[Offer], plain: int, known: Allocated
