@@ -233,6 +233,7 @@ class EntityStore(Generic[E]):
         self._staged: dict[tuple[int, str], list[list[Any]]] = {}
         self._waves: dict[UUID, int] = {}
         """How often each entity was staged since the last flush."""
+        self._recorded_at: datetime | None = None
 
     # Reading
 
@@ -405,7 +406,7 @@ class EntityStore(Generic[E]):
         changed = self._changed(entity, before)
         if before is not None and not changed:
             return False
-        recorded = call.clock.now()
+        recorded = self._recorded_at or call.clock.now()
         if entity.updated_at is not None and recorded <= entity.updated_at:
             recorded = entity.updated_at + _TICK
         entity.version += 1
@@ -456,6 +457,16 @@ class EntityStore(Generic[E]):
         if ordinal is None:
             call.ordinal += 1
         return True
+
+    def save_together(self, changes: Sequence[tuple[E, Event]], effective_at: datetime | None = None) -> None:
+        """Writes several entities, new ones among them, that change as one: recorded at one instant, so that
+        whoever looks back sees all of it or nothing."""
+        known = [entity.updated_at + _TICK for entity, _ in changes if entity.updated_at is not None]
+        self._recorded_at = max((self.call.clock.now(), *known))
+        for entity, event in changes:
+            self.stage(entity, event, effective_at or self._recorded_at)
+        self._recorded_at = None
+        self.tx.defer(self)
 
     @contextmanager
     def row(self) -> Iterator[None]:
@@ -564,4 +575,6 @@ def _fact(value: Any) -> Any:
         return convert.decimal_text(value)
     if isinstance(value, Enum):
         return value.name
+    if isinstance(value, tuple):
+        return [_fact(each) for each in value]
     return value

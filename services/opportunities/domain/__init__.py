@@ -45,6 +45,42 @@ from services.opportunities.domain.details import (
 from services.opportunities.domain.details import (
     TooMany as TooMany,
 )
+from services.opportunities.domain.merging import (
+    AccountsDiffer as AccountsDiffer,
+)
+from services.opportunities.domain.merging import (
+    AmountMissing as AmountMissing,
+)
+from services.opportunities.domain.merging import (
+    LineShort as LineShort,
+)
+from services.opportunities.domain.merging import (
+    MergedDealClosed as MergedDealClosed,
+)
+from services.opportunities.domain.merging import (
+    MergedWithItself as MergedWithItself,
+)
+from services.opportunities.domain.merging import (
+    Part as Part,
+)
+from services.opportunities.domain.merging import (
+    PartEmpty as PartEmpty,
+)
+from services.opportunities.domain.merging import (
+    PartLine as PartLine,
+)
+from services.opportunities.domain.merging import (
+    PartNeedsLines as PartNeedsLines,
+)
+from services.opportunities.domain.merging import (
+    PartsExceed as PartsExceed,
+)
+from services.opportunities.domain.merging import (
+    merge as merge,
+)
+from services.opportunities.domain.merging import (
+    split as split,
+)
 from services.opportunities.domain.opportunities import (
     AmountDiffersFromLines as AmountDiffersFromLines,
 )

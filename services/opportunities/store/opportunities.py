@@ -1,16 +1,17 @@
 """The queries about deals."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from sfa.opportunities.v1.opportunities_pb2 import ListOpportunitiesRequest
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import sight
 from chassis.call import Call, Sight
-from chassis.store import EntityStore
+from chassis.store import EntityStore, Page, PageRequest
 from services.opportunities.domain import (
     DETAILS,
     PLAIN,
@@ -20,6 +21,8 @@ from services.opportunities.domain import (
     ReservedToOwner,
 )
 from services.opportunities.tables import OPPORTUNITY, SEEN_BY, opportunities
+
+JOINED: Final = ListOpportunitiesRequest.JOINED
 
 
 class OpportunityStore(EntityStore[Opportunity]):
@@ -32,14 +35,22 @@ class OpportunityStore(EntityStore[Opportunity]):
         super().__init__(call)
         self._below: set[UUID] = set()
         """Deals that the caller is in, and sees as their owner's manager, too."""
+        self._joined_only = False
 
     def visible(self) -> ColumnElement[bool] | None:
         owned = self._owned()
         return None if owned is None else sa.or_(owned, self.joined())
 
     def listed(self) -> Select[Any]:
-        owned = self._owned()
+        owned = None if self._joined_only else self._owned()
         return self.type.rows.select if owned is None else self.type.rows.select.where(owned)
+
+    async def page(self, request: PageRequest, *conditions: ColumnElement[bool]) -> Page[Opportunity]:
+        """One page: of deals whose owners the caller looks after, or of those that the caller is in."""
+        if getattr(request, "scope", None) != JOINED:
+            return await super().page(request, *conditions)
+        self._joined_only = True
+        return await super().page(request, self.joined(), *conditions)
 
     def joined(self) -> ColumnElement[bool]:
         """That the caller is in the deal, whoever owns it."""

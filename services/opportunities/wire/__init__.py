@@ -1,5 +1,6 @@
 """Between the protos and the domain. One module a noun."""
 
+from services.opportunities.wire.merging import parts_of
 from services.opportunities.wire.opportunities import (
     FIELDS,
     NEW_FIELDS,
@@ -16,6 +17,7 @@ __all__ = [
     "PIPELINE_FIELDS",
     "QUOTE_SETTINGS_FIELDS",
     "opportunity_to_proto",
+    "parts_of",
     "pipeline_to_proto",
     "proposal_of",
     "quote_settings_to_proto",
