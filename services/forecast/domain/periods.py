@@ -35,21 +35,21 @@ _MONTHS: Final = [
 class PeriodUnknown(InvalidArgument):
     """A period was named that no calendar has."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, field: str = "periods") -> None:
         super().__init__(
             f"'{text}' is not a period; write one as 2017-03, 2017-Q1, FY2017 or undated.",
-            field="periods",
+            field=field,
         )
 
 
 class MonthsAreWeeks(InvalidArgument):
     """A calendar month was named where the tenant's months are weeks."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, field: str = "periods") -> None:
         super().__init__(
             f"The months of this fiscal calendar are weeks: instead of '{text}' write 2017-P03, "
             "the third month of fiscal 2017.",
-            field="periods",
+            field=field,
         )
 
 
@@ -140,8 +140,8 @@ class FiscalCalendar(FiscalYears):
             return self.quarter(fiscal_year, (month + 2) // 3)
         return self.year(fiscal_year)
 
-    def named(self, text: str) -> Period:
-        """The period with an id.
+    def named(self, text: str, field: str = "periods") -> Period:
+        """The period with an id, which stands in a field of a request.
 
         Raises:
             PeriodUnknown: there is none.
@@ -151,7 +151,7 @@ class FiscalCalendar(FiscalYears):
             return UNDATED
         match = _ID.fullmatch(text)
         if match is None or not 1900 <= int(match["year"] or match["of"]) <= 2999:
-            raise PeriodUnknown(text)
+            raise PeriodUnknown(text, field)
         if match["year"]:
             return self.year(int(match["year"]))
         if match["quarter"]:
@@ -159,7 +159,7 @@ class FiscalCalendar(FiscalYears):
         year, month = int(match["of"]), int(match["month"])
         if self.is_weekly:
             if not match["fiscal"]:
-                raise MonthsAreWeeks(text)
+                raise MonthsAreWeeks(text, field)
             return self.month(year, month)
         if match["fiscal"]:
             start = self.months(year)[month - 1]
