@@ -14,20 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from deploy.options import LOCAL, Password, Token, Url, User
+
 if TYPE_CHECKING:
     from deploy.importing.client import SignIn
 
 DIFFERENT, UNUSABLE, NO_SERVER, INTERRUPTED = 1, 2, 3, 130
 
 forecast = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
-
-Url = Annotated[str, typer.Option(envvar="SFA_URL", help="The installation.")]
-User = Annotated[str, typer.Option(envvar="SFA_USER", help="Who asks: an e-mail address.")]
-Password = Annotated[str, typer.Option(envvar="SFA_PASSWORD", help="Asked for where it is left out.")]
-Token = Annotated[
-    str, typer.Option(envvar="SFA_TOKEN", help="An access token, instead of user and password.")
-]
-LOCAL = "http://127.0.0.1:8080"
 
 
 class By(Enum):

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import httpx
 import orjson
+from rich.console import Console
 
 from deploy.importing.troubles import ServerRefused
 
@@ -22,6 +23,7 @@ TOKEN_PATH = "/v1/oauth/token"  # noqa: S105  # a path
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 PATIENCE = 60.0
 _LONGEST_PAUSE = 5.0
+_SILENT_SECONDS = 2.0
 MAX_ROWS = 500
 MAX_BYTES = 3_000_000
 
@@ -78,6 +80,8 @@ class Api:
         self._token, self._refresh_token, self._expires_at = sign_in.token, "", float("inf")
         self._signing_in = asyncio.Lock()
         self.patience = patience
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self._has_said = False
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             timeout=httpx.Timeout(60, connect=5),
@@ -152,7 +156,7 @@ class Api:
         self, method: str, path: str, headers: dict[str, str] | None = None, **arguments: Any
     ) -> httpx.Response:
         """The answer, once there is one that does not say "later"; ServerRefused where patience ends."""
-        deadline, pause, where = time.monotonic() + self.patience, 0.1, self._http.base_url
+        began, pause, where = time.monotonic(), 0.1, self._http.base_url
         while True:
             wait = 0.0
             try:
@@ -168,8 +172,11 @@ class Api:
             except _Later as later:
                 trouble = f"{where} answers {later.answer.status_code}: {_problem(later.answer)}"
                 wait = _seconds(later.answer.headers.get("retry-after"))
-            if time.monotonic() + wait > deadline:
+            if time.monotonic() + wait > began + self.patience:
                 raise ServerRefused(trouble)
+            if not self._has_said and time.monotonic() + wait > began + _SILENT_SECONDS:
+                self._has_said = True
+                self._errors.print(f"{trouble}; trying again for up to {self.patience:.0f} s.", style="dim")
             # Full jitter, so that requests that failed together do not come back together.
             await asyncio.sleep(max(wait, random.uniform(0, pause)))
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.options import LOCAL, Password, Token, Url, User
+
 SOME_REJECTED, UNUSABLE, NO_SERVER, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -17,14 +19,10 @@ def import_(
     mapping: Annotated[
         Path, typer.Option("--mapping", "-m", help="Which columns become which fields (YAML).")
     ],
-    url: Annotated[str, typer.Option(envvar="SFA_URL", help="The installation.")] = "http://127.0.0.1:8080",
-    user: Annotated[str, typer.Option(envvar="SFA_USER", help="Who imports: an e-mail address.")] = "",
-    password: Annotated[
-        str, typer.Option(envvar="SFA_PASSWORD", help="Asked for where it is left out.")
-    ] = "",
-    token: Annotated[
-        str, typer.Option(envvar="SFA_TOKEN", help="An access token, instead of user and password.")
-    ] = "",
+    url: Url = LOCAL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would happen, and write nothing.")
     ] = False,
