@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.type.date_pb2 import Date
+from google.type.money_pb2 import Money
 from sfa.api.v1.channels_pb2 import Address
 from sfa.api.v1.resource_pb2 import ExternalId, RowResult
 from sfa.contacts.v1 import contacts_pb2
@@ -19,6 +20,7 @@ from sfa.quotes.v1 import events_pb2, promotions_pb2, quotes_pb2, reports_pb2
 from sfa.quotes.v1 import orders_pb2 as pb
 from sfa.quotes.v1.reports_pb2_grpc import ReportServiceStub
 
+from chassis.ids import new_id
 from tests.eventually import eventually
 from tests.quotes.promotions import Promotions
 from tests.quotes.service import Shop, euros, line, refusal
@@ -307,6 +309,24 @@ async def test_what_the_erp_has_booked_is_cancelled_there(
     assert (rejected.state, rejected.reject_reason) == (Order.REJECTED, "Cancelled by the customer.")
     assert (await depot.available(chair, 10)).missing == "0"
     assert (await refusal(cancel(shop, order)))[1] == "ORDER_IS_REJECTED"
+
+
+async def test_an_order_that_came_to_nothing_was_not_the_first(
+    shop: Shop, office: Shop, books: Books, running: Stack
+) -> None:
+    promotions = Promotions(running, "operations")
+    await promotions.active("FIRST", conditions=promotions_pb2.Conditions(first_order=True))
+    chair, customer = await office.product("C-1"), str(new_id())
+
+    async def total() -> Money:
+        deal = await shop.deal(account_id=customer)
+        return (await shop.quote(deal.id, line(chair), account_id=customer)).total
+
+    assert await total() == euros(9)
+    order = await ordered(shop, line(chair), account_id=customer)
+    assert await total() == euros(10)
+    await books.say(erp.OrderRejected(order=order.number, version=1, reason="Wrong address."))
+    assert await total() == euros(9)
 
 
 async def test_what_the_erp_takes_after_all_is_reserved_again(

@@ -44,7 +44,7 @@ _FACTS: Final = Prepared(
         " FROM coupons JOIN coupon_batches AS batches ON batches.id = coupons.batch_id"
         " WHERE coupons.code = ANY(CAST(:codes AS text[])) AND coupons.deleted_at IS NULL) AS coupons,"
         " EXISTS (SELECT FROM orders WHERE account_id = CAST(:account AS uuid)"
-        " AND orders.state <> 'cancelled' AND orders.deleted_at IS NULL) AS has_ordered"
+        " AND orders.state NOT IN ('cancelled', 'rejected') AND orders.deleted_at IS NULL) AS has_ordered"
     )
 )
 
