@@ -150,6 +150,11 @@ class Keyset:
 
     def after(self, page_token: str) -> Condition | None:
         """What the page's rows must fulfil; None for the first page."""
+        values = self.values(page_token)
+        return None if values is None else self.order.after(values)
+
+    def values(self, page_token: str) -> list[Any] | None:
+        """What the last row of the page before is ordered by; None for the first page."""
         if not page_token:
             return None
         try:
@@ -168,7 +173,7 @@ class Keyset:
                 raise PageTokenInvalid
         except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
             raise PageTokenInvalid from None
-        return self.order.after(values)
+        return values
 
     def token(self, row: Row) -> str:
         """Where the page after this row begins. The row has the columns that the list is ordered by."""

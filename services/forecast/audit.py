@@ -1,31 +1,33 @@
 """The audit: everything once more, from the opportunities service, by another way.
 
-The projection is read in one snapshot, deals and sums alike. The deals are compared with those of the
+Deals and sums are taken from the book at one moment. The deals are compared with those of the
 opportunities service one by one; the sums with what the domain's rules make of these deals, each added
 to its node and to every node above. A deal that is under way while the audit reads is read again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-import sqlalchemy as sa
+import numpy as np
 from sfa.forecast.v1 import forecast_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
 
-from chassis import sight
 from chassis.call import Call
 from chassis.client import Peers
-from services.forecast import tables, wire
+from services.forecast import wire
+from services.forecast.book import Books
+from services.forecast.book.deals import deals_at
 from services.forecast.domain.figures import NONE, Counting, Deal, Figures, Stage, Sum
 from services.forecast.domain.periods import UNDATED, Granularity
 from services.forecast.domain.trees import ALL, Node
+from services.forecast.figures import Selection
 from services.forecast.rollup import GroupBy, RollUp
-from services.forecast.store import OrganisationStore, Selection
+from services.forecast.store import HistoryStore
 
 _PAGE: Final = 500
 _SHOWN: Final = 1000
@@ -78,8 +80,8 @@ class Findings:
 class Audit:
     """One audit, of what one caller sees."""
 
-    def __init__(self, call: Call, peers: Peers) -> None:
-        self.call = call
+    def __init__(self, call: Call, books: Books, peers: Peers) -> None:
+        self.call, self.books = call, books
         channel: Any = peers.channel("opportunities")
         self.opportunities = opportunities_pb2_grpc.OpportunityServiceStub(channel)
         self.pipelines = opportunities_pb2_grpc.PipelineServiceStub(channel)
@@ -126,42 +128,40 @@ class Audit:
                 return
 
     async def _snapshot(self, currency: str, theirs: Iterable[Deal]) -> Snapshot:
-        call = self.call
-        await call.tx.fetch(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        organisation, roll_up = OrganisationStore(call), RollUp(call)
-        deals = await self._kept()
-        settings = await organisation.settings()
+        roll_up = await RollUp.of(self.call, self.books)
+        tenant, settings = roll_up.tenant, roll_up.tenant.settings
+        deals = self._kept(roll_up)
         days = {deal.close_date for deal in (*theirs, *deals.values()) if deal.close_date}
         months = {settings.calendar.period_of(day, Granularity.MONTH) for day in days}
         selection = Selection(
             periods=[*sorted(months, key=lambda month: month.start or date.max), UNDATED],
             currency=currency or settings.reporting_currency,
             reporting_currency=settings.reporting_currency,
-            today=settings.day_of(call.now),
+            today=settings.day_of(self.call.now),
         )
-        rates = await organisation.rates(settings.reporting_currency)
         snapshot = Snapshot(
             deals=deals,
-            stages=await organisation.stages(),
-            converting=await organisation.converting_leads(),
+            stages=tenant.stages,
+            converting=frozenset(roll_up.book.references.leads.under_way),
             selection=selection,
-            counting=Counting(rates, selection.currency, selection.today),
-            covered=await organisation.territory_of_owners(),
-            trees={tree: (await roll_up.basis(tree, selection)).tree() for tree in _TREES},
+            counting=Counting(tenant.rates, selection.currency, selection.today),
+            covered=roll_up.territory_of_owners(),
+            trees={tree: roll_up.basis(tree, selection).tree() for tree in _TREES},
         )
-        await call.tx.commit()
+        names = await HistoryStore(self.call).names([(deal.id, deal.version) for deal in deals.values()])
+        snapshot.deals = {id: replace(deal, name=names.get(id, "")) for id, deal in deals.items()}
+        await self.call.tx.commit()
         return snapshot
 
-    async def _kept(self, ids: Iterable[UUID] | None = None) -> dict[UUID, Deal]:
-        statement = sa.select(tables.deals).where(sa.not_(tables.deals.c.deleted))
-        visible = sight.condition(self.call, tables.deals.c.owner_id)
-        if visible is not None:
-            statement = statement.where(visible)
+    def _kept(self, roll_up: RollUp, ids: Collection[UUID] | None = None) -> dict[UUID, Deal]:
+        """The deals that the caller sees and the book has, those of leads under way too; without names."""
+        book = roll_up.book
+        rows = book.versions.holding(None, None)
+        if roll_up.within is not None:
+            rows = rows[roll_up.figures.owned(rows, roll_up.within)]
         if ids is not None:
-            statement = statement.where(
-                tables.deals.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
-            )
-        return {row["id"]: wire.row_to_deal(dict(row)) for row in await self.call.tx.fetch(statement)}
+            rows = rows[np.isin(book.versions.deal[rows], book.codes.deals.codes(ids))]
+        return {deal.id: deal for deal in deals_at(book, rows)}
 
     # Comparing
 
@@ -192,7 +192,9 @@ class Audit:
             )
             found = [wire.deal_of(message, int(message.etag)) for message in response.opportunities]
             theirs = {deal.id: deal for deal in found if not deal.is_deleted}
-            ours = await self._kept(ids)
+            kept = self._kept(await RollUp.of(self.call, self.books), ids)
+            names = await HistoryStore(self.call).names([(deal.id, deal.version) for deal in kept.values()])
+            ours = {id: replace(deal, name=names.get(id, "")) for id, deal in kept.items()}
             await self.call.tx.commit()
             pairs = {id: (theirs.get(id), ours.get(id)) for id in ids}
             under_way = {id: pair for id, pair in pairs.items() if pair[0] != pair[1]}

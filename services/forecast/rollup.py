@@ -9,10 +9,12 @@ from sfa.forecast.v1 import forecast_pb2 as pb
 from chassis import convert, sight
 from chassis.call import Call
 from services.forecast import wire
+from services.forecast.book import Book, Books
 from services.forecast.domain.currencies import Lacking
 from services.forecast.domain.figures import NONE, Figures
-from services.forecast.domain.trees import ALL, Member, Node, NodeNotFound, below, pruned, roll_up
-from services.forecast.store import Choice, FigureStore, OrganisationStore, Selection
+from services.forecast.domain.trees import ALL, Member, Node, NodeKind, NodeNotFound, below, pruned, roll_up
+from services.forecast.figures import BookFigures, Selection
+from services.forecast.wire.heard import microseconds
 
 GroupBy = pb.Forecast.GroupBy
 
@@ -79,102 +81,122 @@ class RolledUp:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose deals are meant: of some, or of everybody but some others; everybody's where nothing is said."""
+
+    only: frozenset[UUID] | None = None
+    others: frozenset[UUID] | None = None
+    unowned: bool = False
+    """Beside the deals of `only`, those without an owner."""
+
+
 class RollUp:
     """The forecast, as one caller sees it at the moment of one call."""
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.organisation = OrganisationStore(call)
-        self.figures = FigureStore(call)
+    def __init__(self, call: Call, book: Book, within: Collection[UUID] | None) -> None:
+        self.call, self.book, self.within = call, book, within
+        self.figures = BookFigures(book, within)
+        self.tenant = book.at()
 
-    async def answer(self, asked: Asked) -> RolledUp:
+    @classmethod
+    async def of(cls, call: Call, books: Books) -> "RollUp":
+        """With everything that was committed before; nothing may be awaited until it is used."""
+        within = (await sight.owners_within(call)).within
+        return cls(call, await books.of(call), within)
+
+    def answer(self, asked: Asked) -> RolledUp:
         """The forecast that was asked for.
 
         Raises:
             PeriodUnknown, PeriodRangeWrong, TooManyPeriods, NodeNotFound: the request is wrong.
             SettingsUnknown: the tenant's settings have not been heard.
         """
-        return (await self.basis_for(asked)).rolled_up(asked)
+        return self.basis_for(asked).rolled_up(asked)
 
-    async def basis_for(self, asked: Asked) -> Basis:
+    def basis_for(self, asked: Asked) -> Basis:
         """What the forecast that was asked for is made of."""
-        selection = await self.selection(asked.periods, asked.currency)
-        return await self.basis(asked.group_by or GroupBy.TEAM, selection, asked.node_id)
+        selection = self.selection(asked.periods, asked.currency)
+        return self.basis(asked.group_by or GroupBy.TEAM, selection, asked.node_id)
 
-    async def selection(self, periods: Sequence[str], currency: str) -> Selection:
+    def selection(self, periods: Sequence[str], currency: str) -> Selection:
         """Which deals are added up for a request, and how."""
-        settings = await self.organisation.settings()
+        settings = self.tenant.settings
         today = settings.day_of(self.call.now)
         chosen = settings.calendar.selected(list(periods), today)
         return Selection(chosen, currency or settings.reporting_currency, settings.reporting_currency, today)
 
-    async def basis(
-        self, group_by: pb.Forecast.GroupBy.ValueType, selection: Selection, asked: str = ""
-    ) -> Basis:
+    def basis(self, group_by: pb.Forecast.GroupBy.ValueType, selection: Selection, asked: str = "") -> Basis:
         """Everything of one tree; the node `asked` is in it, if there is such a thing at all."""
         total: Mapping[str, Figures] | None = None
         covered: dict[UUID, UUID] = {}
         if group_by == GroupBy.PRODUCT:
-            own = await self.figures.by_product(selection)
-            total = await self.figures.in_all(selection)
-            members = await self.organisation.products({*own, asked})
+            own = self.figures.by_product(selection)
+            total = self.figures.in_all(selection)
+            members = _named(self.tenant.products, {*own, asked}, NodeKind.PRODUCT)
         else:
-            own = await self.figures.by_owner(selection)
-            members = await self.members(group_by, {*own, asked})
+            own = self.figures.by_owner(selection)
+            members = self.members(group_by, {*own, asked})
         if group_by == GroupBy.TERRITORY:
-            covered = await self.organisation.territory_of_owners()
+            covered = self.territory_of_owners()
         basis = Basis(group_by, selection, own, members, covered, total)
-        return replace(basis, lacking=await self.figures.lacking(selection)) if basis.unconverted else basis
+        return replace(basis, lacking=self.figures.lacking(selection)) if basis.unconverted else basis
 
-    async def renewed(self, basis: Basis, owners: Collection[UUID | None]) -> Basis | None:
-        """The same with the figures of some owners read again; None where that is not enough."""
-        ids = {str(owner) if owner else NONE for owner in owners}
-        if basis.group_by == GroupBy.PRODUCT:
-            return None
-        if basis.group_by == GroupBy.OWNER and ids - basis.own.keys():
-            return None
-        choice = Choice(owners=[owner for owner in owners if owner], unowned=None in owners)
-        figures = await self.figures.by_owner(basis.selection, choice)
-        kept = {owner: periods for owner, periods in basis.own.items() if owner not in ids}
-        renewed = replace(basis, own=kept | figures)
-        return renewed if renewed.unconverted == basis.unconverted else None
-
-    async def members(self, group_by: int, ids: set[str]) -> list[Member]:
+    def members(self, group_by: int, ids: set[str]) -> list[Member]:
         """What can be a node: of people only those whom the caller sees."""
         if group_by == GroupBy.TERRITORY:
-            return await self.organisation.territories()
-        within = (await sight.owners_within(self.call)).within
-        people = await (
-            self.organisation.people(ids) if group_by == GroupBy.OWNER else self.organisation.team()
-        )
-        return [member for member in people if within is None or UUID(member.id) in within]
+            return [
+                Member(str(each.id), each.name, NodeKind.TERRITORY, str(each.parent) if each.parent else None)
+                for each in self.tenant.territories.values()
+            ]
+        people = _named(self.tenant.users, ids, NodeKind.USER) if group_by == GroupBy.OWNER else self._team()
+        return [member for member in people if self.within is None or UUID(member.id) in self.within]
 
-    async def choice(self, group_by: int, node_id: str) -> Choice:
-        """Which deals are behind a node.
+    def _team(self) -> list[Member]:
+        now = microseconds(self.call.now)
+        managers = {line.user: str(line.other) for line in self.tenant.lines if line.holds(now)}
+        return [
+            Member(str(id), name, NodeKind.USER, managers.get(id)) for id, name in self.tenant.users.items()
+        ]
+
+    def territory_of_owners(self) -> dict[UUID, UUID]:
+        """Which territory each user covers at the moment."""
+        now = microseconds(self.call.now)
+        held = [
+            each
+            for each in self.tenant.assignments
+            if each.holds(now) and each.other in self.tenant.territories
+        ]
+        held.sort(key=lambda each: (each.valid_from, each.id))
+        return {each.user: each.other for each in held}
+
+    def owners(self, group_by: int, node_id: str) -> Owners:
+        """Whose deals are behind a node.
 
         Raises:
             NodeNotFound: there is no such node.
         """
-        if group_by == GroupBy.PRODUCT:
-            if node_id not in (ALL, NONE):
-                _ids_of({node_id})
-            return Choice(product=node_id if node_id != ALL else None)
         if node_id == ALL:
-            return Choice()
+            return Owners()
         if group_by == GroupBy.TERRITORY:
-            covered = await self.organisation.territory_of_owners()
+            covered = self.territory_of_owners()
             if node_id == NONE:
-                return Choice(others=list(covered))
-            part = _ids(below(roll_up(await self.organisation.territories(), {}), node_id))
-            return Choice(owners=[owner for owner, territory in covered.items() if territory in part])
+                return Owners(others=frozenset(covered))
+            members = self.members(GroupBy.TERRITORY, set())
+            part = _ids(below(roll_up(members, {}), node_id))
+            return Owners(frozenset(owner for owner, territory in covered.items() if territory in part))
         if node_id == NONE:
-            return Choice(owners=(), unowned=True)
+            return Owners(frozenset(), unowned=True)
         if group_by == GroupBy.OWNER:
-            return Choice(owners=_ids_of({node_id}))
-        members = await self.members(GroupBy.TEAM, set())
+            return Owners(_ids_of({node_id}))
+        members = self.members(GroupBy.TEAM, set())
         if node_id not in {member.id for member in members}:
-            return Choice(owners=_ids_of({node_id}))  # an owner whom the forecast has not heard of yet
-        return Choice(owners=_ids(below(roll_up(members, {}), node_id)))
+            return Owners(_ids_of({node_id}))  # an owner whom the forecast has not heard of yet
+        return Owners(_ids(below(roll_up(members, {}), node_id)))
+
+
+def _named(names: Mapping[UUID, str], ids: set[str], kind: NodeKind) -> list[Member]:
+    return [Member(str(id), name, kind) for id, name in names.items() if str(id) in ids]
 
 
 def _by_territory(own: Cells, covered: Mapping[UUID, UUID]) -> Cells:

@@ -1,7 +1,12 @@
-"""What the forecast does when something happens elsewhere: it keeps what it needs of it."""
+"""What the forecast does when something happens elsewhere: it keeps what it needs of it.
 
-from collections.abc import Sequence
-from typing import Any
+One function for each matter says what of a batch of events is kept. All of it is written under one
+number, and the book and the streams of this process hear of it once it is committed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
 
 from sfa.identity.v1 import events_pb2 as identity
 from sfa.leads.v1 import events_pb2 as leads
@@ -12,88 +17,90 @@ from sfa.quotes.v1 import events_pb2 as quotes
 from chassis.call import Call
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions
-from services.forecast import tables, wire
-from services.forecast.store import ProjectionStore
+from services.forecast import wire
+from services.forecast.book import Books
+from services.forecast.book.loading import reference_of
+from services.forecast.store import HistoryStore
 from services.forecast.streaming import Changes
+from services.forecast.wire.heard import KINDS, Content, Kind
+
+Row = Mapping[str, Any]
+Facts = Iterator[tuple[str, UUID, Content]]
+"""What an event says: of which kind, of which thing, and what of it."""
 
 
-async def opportunity_changed(events: Sequence[Received], call: Call) -> None:
-    """A deal counts as it is now."""
-    newest = {event.entity_id: event for event in sorted(events, key=lambda event: event.version)}
-    deals = [(wire.deal_of(event.message.opportunity, event.version), event) for event in newest.values()]
-    rows = [wire.deal_to_row(deal, event.recorded_at, event.effective_at) for deal, event in deals]
-    await ProjectionStore(call).keep(tables.deals, rows)
+def opportunity_changed(event: Received) -> Row:
+    """A version of a deal."""
+    deal = wire.deal_of(event.message.opportunity, event.version)
+    kind = KINDS.get(event.type, Kind.UPDATED)
+    return wire.deal_row(deal, kind, event.recorded_at, event.effective_at)
 
 
-async def pipeline_changed(events: Sequence[Received], call: Call) -> None:
-    """Deals in its stages count as the stages say now."""
-    rows = [row for event in events for row in wire.stage_rows(event.message.pipeline, event.version)]
-    await ProjectionStore(call).keep(tables.stages, rows)
+def pipeline_changed(event: Received) -> Facts:
+    """Deals in its stages count as the stages say from then on."""
+    pipeline = event.message.pipeline
+    yield "pipeline", event.entity_id, {"name": pipeline.name}
+    for id, content in wire.stage_contents(pipeline).items():
+        yield "stage", id, content
 
 
-async def lead_converting(events: Sequence[Received], call: Call) -> None:
+def lead_converting(event: Received) -> Facts:
     """A deal that a lead becomes counts when all of the conversion is there."""
-    under_way = leads_pb2.Lead.State.CONVERTING
-    rows = [
-        {"id": event.entity_id, "version": event.version, "converting": event.message.lead.state == under_way}
-        for event in events
-    ]
-    await ProjectionStore(call).keep(tables.converting_leads, rows)
+    under_way = event.message.lead.state == leads_pb2.Lead.State.CONVERTING
+    yield "lead", event.entity_id, {"converting": under_way}
 
 
-async def tenant_changed(events: Sequence[Received], call: Call) -> None:
+def tenant_changed(event: Received) -> Facts:
     """Reporting currency, time zone and fiscal calendar."""
-    rows = [wire.tenant_row(event.message.tenant, event.version) for event in events]
-    await ProjectionStore(call).keep(tables.tenant_settings, rows)
+    yield "tenant", event.entity_id, wire.tenant_content(event.message.tenant)
 
 
-async def user_changed(events: Sequence[Received], call: Call) -> None:
+def user_changed(event: Received) -> Facts:
     """What people are called."""
-    rows = [wire.user_row(event.message.user, event.version) for event in events]
-    await ProjectionStore(call).keep(tables.users, rows)
+    yield "user", event.entity_id, {"name": event.message.user.display_name}
 
 
-async def territory_changed(events: Sequence[Received], call: Call) -> None:
+def line_changed(event: Received) -> Facts:
+    """Who reports to whom, and when."""
+    yield "reporting_line", event.entity_id, wire.line_content(event.message.reporting_line)
+
+
+def territory_changed(event: Received) -> Facts:
     """The tree of territories."""
-    rows = [wire.territory_row(event.message.territory, event.version) for event in events]
-    await ProjectionStore(call).keep(tables.territories, rows)
+    yield "territory", event.entity_id, wire.territory_content(event.message.territory)
 
 
-async def territory_assignment_changed(events: Sequence[Received], call: Call) -> None:
+def assignment_changed(event: Received) -> Facts:
     """Who covers which territory, and when."""
-    rows = [wire.assignment_row(event.message.territory_assignment, event.version) for event in events]
-    await ProjectionStore(call).keep(tables.territory_assignments, rows)
+    content = wire.assignment_content(event.message.territory_assignment)
+    yield "territory_assignment", event.entity_id, content
 
 
-async def exchange_rate_recorded(events: Sequence[Received], call: Call) -> None:
+def rate_recorded(event: Received) -> Facts:
     """What currencies are worth from a day on."""
-    rows = [wire.rate_row(event.message.exchange_rate, event.version) for event in events]
-    await ProjectionStore(call).keep(tables.exchange_rates, rows)
+    yield "exchange_rate", event.entity_id, wire.rate_content(event.message.exchange_rate)
 
 
-async def product_changed(events: Sequence[Received], call: Call) -> None:
+def product_changed(event: Received) -> Facts:
     """What products are called."""
-    rows = [
-        {"id": event.entity_id, "version": event.version, "name": event.message.product.name}
-        for event in events
-    ]
-    await ProjectionStore(call).keep(tables.products, rows)
+    yield "product", event.entity_id, {"name": event.message.product.name}
 
 
-HEARD: Sequence[tuple[Any, Sequence[Any]]] = (
-    (
-        opportunity_changed,
-        (
-            opportunities.OpportunityCreated,
-            opportunities.OpportunityUpdated,
-            opportunities.OpportunityMoved,
-            opportunities.OpportunityWon,
-            opportunities.OpportunityLost,
-            opportunities.OpportunityReopened,
-            opportunities.OpportunityDeleted,
-            opportunities.OpportunityUndeleted,
-        ),
-    ),
+DEALS: Final = (
+    opportunities.OpportunityCreated,
+    opportunities.OpportunityUpdated,
+    opportunities.OpportunityMoved,
+    opportunities.OpportunityWon,
+    opportunities.OpportunityLost,
+    opportunities.OpportunityReopened,
+    opportunities.OpportunityDeleted,
+    opportunities.OpportunityUndeleted,
+    opportunities.OpportunityMerged,
+    opportunities.OpportunitySplit,
+)
+"""The events of deals."""
+
+HEARD: Final[Sequence[tuple[Callable[[Received], Facts], Sequence[Any]]]] = (
     (pipeline_changed, (opportunities.PipelineCreated, opportunities.PipelineUpdated)),
     (lead_converting, (leads.LeadConversionStarted, leads.LeadConversionDelayed, leads.LeadConverted)),
     (tenant_changed, (identity.TenantCreated, identity.TenantUpdated)),
@@ -101,19 +108,59 @@ HEARD: Sequence[tuple[Any, Sequence[Any]]] = (
         user_changed,
         (identity.UserCreated, identity.UserUpdated, identity.UserDeactivated, identity.UserReactivated),
     ),
-    (reporting_line_changed, (identity.ReportingLineChanged,)),
+    (line_changed, (identity.ReportingLineChanged,)),
     (territory_changed, (identity.TerritoryCreated, identity.TerritoryUpdated, identity.TerritoryDeleted)),
-    (territory_assignment_changed, (identity.TerritoryAssignmentChanged,)),
-    (exchange_rate_recorded, (identity.ExchangeRateRecorded,)),
+    (assignment_changed, (identity.TerritoryAssignmentChanged,)),
+    (rate_recorded, (identity.ExchangeRateRecorded,)),
     (product_changed, (quotes.ProductCreated, quotes.ProductUpdated)),
 )
-"""Which function takes which events."""
+"""Which function takes which other events."""
 
 
-def subscriptions(changes: Changes) -> Subscriptions:
-    """All of these, and before them `changes`, which sees what was there and tells the streams."""
+class Recorder:
+    """Keeps what a batch of events says, and tells the book and the streams of this process."""
+
+    def __init__(self, books: Books, changes: Changes) -> None:
+        self._books, self._changes = books, changes
+        self._deals = {type_.DESCRIPTOR.full_name for type_ in DEALS}
+        self._facts = {type_.DESCRIPTOR.full_name: function for function, types in HEARD for type_ in types}
+
+    async def heard(self, events: Sequence[Received], call: Call) -> None:
+        """Takes a batch of events, in whatever order they are."""
+        deals = [opportunity_changed(event) for event in events if event.type in self._deals]
+        references = [
+            {
+                "kind": kind,
+                "id": id,
+                "version": event.version,
+                "recorded_at": event.recorded_at,
+                "effective_at": event.effective_at,
+                "content": content,
+            }
+            for event in events
+            if event.type in self._facts
+            for kind, id, content in self._facts[event.type](event)
+        ]
+        deals.sort(key=_order)
+        references.sort(key=_order)
+        batch = await HistoryStore(call).keep(deals, references)
+        tenant = call.caller.tenant
+
+        def committed() -> None:
+            self._books.applied(tenant, batch, deals, [reference_of(row) for row in references])
+            self._changes.tell(tenant)
+
+        call.tx.after_commit(committed)
+
+
+def _order(row: Row) -> tuple[UUID, int]:
+    return row["id"], row["version"]
+
+
+def subscriptions(books: Books, changes: Changes) -> Subscriptions:
+    """All that the forecast listens to."""
     result = Subscriptions()
-    result.on(*(type_ for _, types in HEARD for type_ in types))(changes.announce)
-    for handler, types in HEARD:
-        result.on(*types)(handler)
+    recorder = Recorder(books, changes)
+    result.on(*DEALS, *(type_ for _, types in HEARD for type_ in types))(recorder.heard)
+    result.on(identity.ReportingLineChanged)(reporting_line_changed)
     return result

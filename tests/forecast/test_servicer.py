@@ -315,8 +315,12 @@ async def test_an_audit_finds_no_difference_and_what_somebody_meddled_with(compa
     assert audit.deals == 7
     assert audit.figures > 100
     database = await company.stack.connect("forecast", as_owner=True)
-    await database.execute("UPDATE data.deals SET amount = amount + 1, product_ends = '{}' WHERE amount = 10")
-    await database.execute("UPDATE data.stages SET probability = 6 WHERE probability = 5")
+    await database.execute("UPDATE data.deal_versions SET amount = amount + 100 WHERE amount = 1000")
+    await database.execute(
+        "UPDATE data.reference_versions SET content = content || '{\"probability\": 6}'"
+        " WHERE kind = 'stage' AND content ->> 'probability' = '5'"
+    )
+    await database.execute("UPDATE data.progress SET epoch = gen_random_uuid()")
     await database.close()
     audit = await company.forecast().AuditForecast(pb.AuditForecastRequest(), timeout=20)
     assert not audit.consistent
@@ -327,7 +331,7 @@ async def test_an_audit_finds_no_difference_and_what_somebody_meddled_with(compa
         pb.AuditDifference.FIGURE_DIFFERS,
     }
     (differs,) = (each for each in audit.differences if each.kind == pb.AuditDifference.DEAL_DIFFERS)
-    assert (differs.field, differs.recomputed, differs.forecast) == ("amount", "10", "11")
+    assert (differs.field, differs.recomputed, differs.forecast) == ("amount", "10.00", "11.00")
 
 
 async def test_an_emptied_forecast_is_filled_again_from_history(company: Company) -> None:
@@ -337,7 +341,7 @@ async def test_an_emptied_forecast_is_filled_again_from_history(company: Company
     await company.settled()
     before = await company.ask("2030-06")
     database = await company.stack.connect("forecast", as_owner=True)
-    await database.execute("TRUNCATE data.deals, data.stages")
+    await database.execute("TRUNCATE data.deal_versions, data.progress")
     await database.close()
     assert (await company.ask("2030-06")).figures().deals == 0
     forecast = company.stack.services["forecast"]

@@ -65,6 +65,11 @@ class Deal:
     """Each product with its share of the amount, in the order of the line items."""
     lead_id: UUID | None = None
     is_deleted: bool = False
+    pipeline_id: UUID | None = None
+    splits: tuple[tuple[UUID, Decimal], ...] = ()
+    """Each person who has a share of the revenue, with it; they add up to the amount."""
+    overlays: tuple[tuple[UUID, Decimal], ...] = ()
+    """Each person who is credited beside them, of any sum."""
     recorded_at: datetime | None = field(default=None, compare=False)
     effective_at: datetime | None = field(default=None, compare=False)
 

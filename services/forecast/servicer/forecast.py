@@ -8,6 +8,7 @@ from chassis.call import Call
 from chassis.client import Peers
 from services.forecast import wire
 from services.forecast.audit import Audit
+from services.forecast.book import Books
 from services.forecast.lineage import Lineage
 from services.forecast.rollup import RollUp
 from services.forecast.streaming import Changes, ForecastStream
@@ -17,20 +18,20 @@ from services.forecast.watermarks import Watermarks
 class ForecastServicer:
     """The forecast."""
 
-    def __init__(self, changes: Changes, watermarks: Watermarks, peers: Peers) -> None:
-        self.changes, self.watermarks, self.peers = changes, watermarks, peers
+    def __init__(self, books: Books, changes: Changes, watermarks: Watermarks, peers: Peers) -> None:
+        self.books, self.changes, self.watermarks, self.peers = books, changes, watermarks, peers
 
     async def GetForecast(self, request: pb.GetForecastRequest, call: Call) -> pb.Forecast:
         # read before the figures: they may know more than is said, and never less
         watermarks = await self.watermarks.of(call)
-        forecast = (await RollUp(call).answer(request)).to_proto()
+        forecast = (await RollUp.of(call, self.books)).answer(request).to_proto()
         forecast.watermarks.extend(watermarks)
         return forecast
 
     async def ListForecastDeals(
         self, request: pb.ListForecastDealsRequest, call: Call
     ) -> pb.ListForecastDealsResponse:
-        page = await Lineage(call).page(request)
+        page = await Lineage(call, self.books).page(request)
         return pb.ListForecastDealsResponse(
             deals=(wire.deal_row_to_proto(deal, page.currency) for deal in page.deals),
             next_page_token=page.next_page_token,
@@ -39,11 +40,12 @@ class ForecastServicer:
     async def StreamForecast(
         self, request: pb.StreamForecastRequest, call: Call
     ) -> AsyncIterator[pb.ForecastChange]:
-        async for change in ForecastStream(request, call, self.watermarks).messages(self.changes):
+        stream = ForecastStream(request, call, self.books, self.watermarks)
+        async for change in stream.messages(self.changes):
             yield change
 
     async def AuditForecast(self, request: pb.AuditForecastRequest, call: Call) -> pb.AuditForecastResponse:
         watermarks = await self.watermarks.of(call)
-        answer = await Audit(call, self.peers).run(request.currency)
+        answer = await Audit(call, self.books, self.peers).run(request.currency)
         answer.watermarks.extend(watermarks)
         return answer

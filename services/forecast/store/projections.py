@@ -1,67 +1,105 @@
-"""Keeping what events say: one row for each thing, replaced by a higher version only.
+"""Keeping what events say: every version once, under the number of the batch that brought it.
 
 So it does not matter in which order events come, nor how often.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call
 from chassis.database import Prepared
-from services.forecast import tables
+from services.forecast.tables import deal_versions, progress, reference_versions
+
+Row = Mapping[str, Any]
 
 
-def _upsert(table: sa.Table) -> Prepared:
+def _insert(table: sa.Table) -> Prepared:
     new = insert(table).values({column.name: sa.bindparam(column.name) for column in table.c})
-    others = {column.name: new.excluded[column.name] for column in table.c if column.name != "id"}
-    return Prepared(
-        new.on_conflict_do_update(
-            index_elements=["tenant_id", "id"], set_=others, where=table.c.version < new.excluded.version
-        )
+    return Prepared(new.on_conflict_do_nothing())
+
+
+_KEEP_DEAL: Final = _insert(deal_versions)
+_KEEP_REFERENCE: Final = _insert(reference_versions)
+_REFERS: Final = sa.bindparam("refers", type_=sa.Boolean)
+_NEXT: Final = progress.c.changes + 1
+_COUNT: Final = Prepared(
+    insert(progress)
+    .values(changes=1, reference_changes=sa.case((_REFERS, 1), else_=0))
+    .on_conflict_do_update(
+        index_elements=["tenant_id"],
+        set_={
+            "changes": _NEXT,
+            "reference_changes": sa.case((_REFERS, _NEXT), else_=progress.c.reference_changes),
+        },
     )
-
-
-_UPSERTS = {table.name: _upsert(table) for table in tables.metadata.tables.values() if "version" in table.c}
-_CHANGES = Prepared(sa.select(tables.progress.c.changes))
-_COUNT = Prepared(
-    insert(tables.progress)
-    .values(changes=1)
-    .on_conflict_do_update(index_elements=["tenant_id"], set_={"changes": tables.progress.c.changes + 1})
-    .returning(tables.progress.c.changes)
+    .returning(progress.c.changes, progress.c.epoch)
 )
+_CHANGES: Final = Prepared(sa.select(progress.c.changes))
 
 
-class ProjectionStore:
-    """The projections of one tenant, as one batch of events changes them."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The number of a batch, and the epoch that it belongs to."""
+
+    count: int
+    epoch: UUID
+
+
+class HistoryStore:
+    """What was heard of one tenant."""
 
     def __init__(self, call: Call) -> None:
         self.tx = call.tx
 
-    async def keep(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Takes rows up, each with all columns of the table, at the highest version of each id."""
-        newest: dict[Any, Mapping[str, Any]] = {}
-        for row in rows:
-            known = newest.get(row["id"])
-            if known is None or known["version"] < row["version"]:
-                newest[row["id"]] = row
-        # in order of ids, so that two batches that meet wait for each other instead of failing
-        await self.tx.executemany(_UPSERTS[table.name], sorted(newest.values(), key=lambda row: row["id"]))
+    async def keep(self, deals: Iterable[Row], references: Iterable[Row]) -> Batch:
+        """Keeps the versions of a batch: rows of the tables, without `counted`.
 
-    async def count(self) -> int:
-        """Counts that the forecast has changed, which streams look for: how often it has by now."""
+        The batches of a tenant wait for each other, and are committed in the order of their numbers: so
+        nothing is missing below a number that can be seen.
+        """
+        deals, references = list(deals), list(references)
+        counted = await self.tx.fetchrow(_COUNT, {"refers": bool(references)})
+        assert counted is not None
+        batch = Batch(counted["changes"], counted["epoch"])
+        number = {"counted": batch.count}
+        await self.tx.executemany(_KEEP_DEAL, [{**row, **number} for row in deals])
+        await self.tx.executemany(
+            _KEEP_REFERENCE,
+            [{**row, **number, "content": orjson.dumps(row["content"]).decode()} for row in references],
+        )
         self.tx.wrote = True
-        return int(await self.tx.fetchval(_COUNT))
-
-    async def owners_of(self, deals: Collection[UUID]) -> set[UUID | None]:
-        """Whose some deals are, as far as they are known."""
-        kept = tables.deals.c
-        wanted = sa.any_(sa.literal(list(deals), sa.ARRAY(sa.Uuid)))
-        return {row[0] for row in await self.tx.fetch(sa.select(kept.owner_id).where(kept.id == wanted))}
+        return batch
 
     async def changes(self) -> int:
-        """How often the forecast has changed."""
-        return int(await self.tx.fetchval(_CHANGES) or 0)
+        """How many batches there were."""
+        rows = await self.tx.read(_CHANGES)
+        return int(rows[0][0]) if rows else 0
+
+    async def names(self, versions: Collection[tuple[UUID, int]]) -> dict[UUID, str]:
+        """What some deals are called in some version of them."""
+        ids, numbers = [id for id, _ in versions], [version for _, version in versions]
+        rows = await self.tx.read(_NAMES_OF, {"ids": ids, "versions": numbers})
+        return {row["id"]: row["name"] for row in rows}
+
+
+def _names_of() -> Prepared:
+    wanted = (
+        sa.func.unnest(
+            sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid)),
+            sa.bindparam("versions", type_=sa.ARRAY(sa.BigInteger)),
+        )
+        .table_valued(sa.column("id", sa.Uuid), sa.column("version", sa.BigInteger), name="wanted")
+        .render_derived()
+    )
+    kept = deal_versions.c
+    source = deal_versions.join(wanted, sa.and_(kept.id == wanted.c.id, kept.version == wanted.c.version))
+    return Prepared(sa.select(kept.id, kept.name).select_from(source))
+
+
+_NAMES_OF: Final = _names_of()

@@ -1,0 +1,66 @@
+"""The books of the tenants in use, each as fresh as the database at the moment of asking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from chassis.call import Call
+from chassis.database import Database
+from services.forecast.book.book import Book
+from services.forecast.book.loading import catch_up, load, read_progress
+from services.forecast.book.reference import Reference
+from services.forecast.store import Batch
+
+BUDGET_BYTES: Final = 1 << 30
+"""How much memory all books of a process may take before those go that were not asked for the longest."""
+
+
+class Books:
+    """One for each process. A book is loaded when a tenant is first asked about."""
+
+    def __init__(self, database: Database, budget: int = BUDGET_BYTES) -> None:
+        self._database, self._budget = database, budget
+        self._books: OrderedDict[UUID, Book] = OrderedDict()
+        self._locks: dict[UUID, asyncio.Lock] = {}
+
+    async def of(self, call: Call) -> Book:
+        """The book of the caller's tenant, with everything that was committed before."""
+        tenant = call.caller.tenant
+        now = await read_progress(call.tx)
+        book = self._books.get(tenant)
+        if book is None or book.epoch != now.epoch or book.seen < now.changes:
+            async with self._locks.setdefault(tenant, asyncio.Lock()):
+                book = self._books.get(tenant)
+                if book is None or book.epoch != now.epoch:
+                    await call.tx.commit() if not call.tx.wrote else None
+                    book = self._books[tenant] = await load(self._database, tenant)
+                    self._make_room(tenant)
+                elif book.seen < now.changes:
+                    await catch_up(book, call.tx, now)
+        self._books.move_to_end(tenant)
+        return book
+
+    def applied(
+        self,
+        tenant: UUID,
+        batch: Batch,
+        deals: Sequence[Mapping[str, Any]],
+        references: Sequence[Reference],
+    ) -> None:
+        """Takes in what this process has just committed itself, where nothing is missing before it."""
+        book = self._books.get(tenant)
+        if book is not None and book.epoch == batch.epoch and book.seen == batch.count - 1:
+            book.add(deals, references)
+            book.seen = batch.count
+
+    def _make_room(self, asked: UUID) -> None:
+        total = sum(book.bytes for book in self._books.values())
+        for tenant in list(self._books):
+            if total <= self._budget or tenant == asked:
+                break
+            total -= self._books.pop(tenant).bytes
+            self._locks.pop(tenant, None)

@@ -1,0 +1,185 @@
+"""What each deal adds to the figures: its category, its amount in the currency asked for, its weight.
+
+The same definitions as `domain/figures.py` has for one deal, for arrays of them; tests and the audit
+hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from chassis.money import minor_unit
+from services.forecast.book import exact
+from services.forecast.book.exact import Amounts
+from services.forecast.book.interning import Currencies
+from services.forecast.book.parts import Shares
+from services.forecast.book.reference import Tenant
+from services.forecast.book.versions import UNDATED, Rows
+from services.forecast.domain.figures import Category, State
+
+if TYPE_CHECKING:
+    from services.forecast.book.book import Book
+
+EPOCH: Final = date(1970, 1, 1)
+_LARGEST: Final = 2**62
+
+
+def day_number(day: date) -> int:
+    """A day as days since 1970."""
+    return (day - EPOCH).days
+
+
+def date_of(number: int) -> date | None:
+    """The day of a number; None for `UNDATED`."""
+    return None if number == UNDATED else EPOCH + timedelta(int(number))
+
+
+def exponent(currency: str) -> int:
+    """How many decimal places the minor unit of a currency has."""
+    return -int(minor_unit(currency).as_tuple().exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """What some versions, or parts of versions, add; one entry for each."""
+
+    category: npt.NDArray[np.int8]
+    probability: npt.NDArray[np.int8]
+    converted: Amounts
+    """In minor units of the currency asked for; 0 where there is no amount, or no rate."""
+    weighted: Amounts
+    overdue: npt.NDArray[np.bool_]
+    lost: npt.NDArray[np.bool_]
+    unpriced: npt.NDArray[np.bool_]
+    """Open without an amount."""
+    unconverted: npt.NDArray[np.bool_]
+    """With an amount, and without a rate."""
+    day: npt.NDArray[np.int32]
+    """Whose rate each is converted at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What each amount is multiplied by and divided by; `known` where there is a rate."""
+
+    by: npt.NDArray[Any]
+    over: npt.NDArray[Any]
+    known: npt.NDArray[np.bool_]
+
+
+def value(
+    book: Book,
+    rows: Rows,
+    tenant: Tenant,
+    currency: str,
+    today: date,
+    *,
+    shares: Shares | None = None,
+    rate_day: npt.NDArray[np.int32] | None = None,
+) -> Valued:
+    """What the versions at `rows` add, in `currency`; with `shares`, what each of their parts adds.
+
+    A closed deal is converted at the rate of its close date, an open one at today's, unless `rate_day`
+    says for each row which day's (days since 1970). Converted parts are differences of converted running
+    totals: so they add up to the converted deal to the minor unit.
+    """
+    versions, now = book.versions, day_number(today)
+    state, closes_on = versions.state[rows], versions.closes_on[rows]
+    is_open = state == State.OPEN
+    category, probability = categories_of(book, rows, tenant)
+    if rate_day is None:
+        rate_day = np.where(is_open | (closes_on == UNDATED), np.int32(now), closes_on)
+    factors = factors_of(tenant, versions.currency[rows], rate_day, currency)
+    has_amount = versions.has_amount[rows]
+    overdue, lost = is_open & (closes_on < now), state == State.LOST
+    counts = has_amount & factors.known
+    chance = np.where(is_open & (category != Category.OMITTED), probability, np.int8(0)).astype(np.int64)
+    if shares is None:
+        end = np.where(counts, versions.amount[rows], 0)
+        converted = exact.scaled(end, factors.by, factors.over)
+        weighted = _weighted(converted, chance)
+        index: Any = slice(None)
+    else:
+        index = shares.index
+        counted = counts[index]
+        by, over, chance = factors.by[index], factors.over[index], chance[index]
+        high = exact.scaled(np.where(counted, shares.end, 0), by, over)
+        low = exact.scaled(np.where(counted, shares.start, 0), by, over)
+        converted = high - low
+        weighted = _weighted(high, chance) - _weighted(low, chance)
+    return Valued(
+        category=category[index],
+        probability=probability[index],
+        converted=converted,
+        weighted=weighted,
+        overdue=overdue[index],
+        lost=lost[index],
+        unpriced=(is_open & ~has_amount)[index],
+        unconverted=(has_amount & ~factors.known)[index],
+        day=rate_day[index],
+    )
+
+
+def _weighted(converted: Amounts, chance: npt.NDArray[np.int64]) -> Amounts:
+    return exact.scaled(converted, chance, np.full(len(chance), 100, np.int64))
+
+
+def categories_of(book: Book, rows: Rows, tenant: Tenant) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """Category and probability: what is won is closed, what is lost omitted; what is open counts as its
+    stage says, and as pipeline at 0 % while the stage is not known."""
+    count = len(book.codes.stages)
+    category = np.full(count + 1, Category.PIPELINE, np.int8)  # the last is for no stage: -1
+    probability = np.zeros(count + 1, np.int8)
+    for id, stage in tenant.stages.items():
+        code = book.codes.stages.code(id)
+        if code >= 0:
+            is_closed = stage.category is Category.CLOSED
+            category[code] = Category.COMMIT if is_closed else stage.category
+            probability[code] = stage.probability
+    stages, state = book.versions.stage[rows], book.versions.state[rows]
+    of_stage = np.where(state == State.LOST, np.int8(Category.OMITTED), category[stages])
+    return np.where(state == State.WON, np.int8(Category.CLOSED), of_stage), probability[stages]
+
+
+def factors_of(
+    tenant: Tenant,
+    currencies: npt.NDArray[np.int16],
+    days: npt.NDArray[np.int32],
+    currency: str,
+) -> Factors:
+    """What amounts of some currencies are multiplied by at the rates of some days."""
+    count = len(currencies)
+    by, over, known = np.ones(count, np.int64), np.ones(count, np.int64), np.ones(count, bool)
+    target = Currencies.code(currency)
+    other = np.flatnonzero((currencies != target) & (currencies >= 0))
+    if not len(other):
+        return Factors(by, over, known)
+    rates, digits = tenant.rates, exponent(currency)
+    pairs = (currencies[other].astype(np.int64) << 32) + days[other]
+    distinct, inverse = np.unique(pairs, return_inverse=True)
+    found = []
+    for pair in distinct.tolist():
+        source = Currencies.id(pair >> 32)
+        factor = rates.factor(source, currency, date_of(pair & 0xFFFFFFFF) or date.max)
+        found.append(None if factor is None else _ratio(factor, digits - exponent(source)))
+    values = [ratio or (1, 1) for ratio in found]
+    fits = all(one < _LARGEST and two < _LARGEST for one, two in values)
+    dtype: npt.DTypeLike = np.int64 if fits else object
+    if not fits:
+        by, over = by.astype(object), over.astype(object)
+    by[other] = np.array([one for one, _ in values], dtype)[inverse]
+    over[other] = np.array([two for _, two in values], dtype)[inverse]
+    known[other] = np.array([ratio is not None for ratio in found])[inverse]
+    return Factors(by, over, known)
+
+
+def _ratio(factor: Decimal, digits: int) -> tuple[int, int]:
+    """A factor between amounts as one between minor units: so much, divided by so much."""
+    with localcontext(prec=100):
+        return factor.scaleb(digits).as_integer_ratio()
