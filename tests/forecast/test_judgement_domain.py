@@ -96,14 +96,13 @@ def test_what_is_withdrawn_or_expired_counts_no_longer() -> None:
         made.withdraw()
 
 
-def test_a_period_that_is_over_is_for_imports_only() -> None:
+def test_nothing_is_said_of_a_period_that_is_over() -> None:
     quarter = FiscalCalendar().quarter(2030, 1)
-    open_for_judgement(quarter, date(2030, 3, 31), importing=False)
+    open_for_judgement(quarter, date(2030, 3, 31))
     with pytest.raises(PeriodOver):
-        open_for_judgement(quarter, date(2030, 4, 1), importing=False)
-    open_for_judgement(quarter, date(2030, 4, 1), importing=True)
+        open_for_judgement(quarter, date(2030, 4, 1))
     with pytest.raises(PeriodUndated):
-        open_for_judgement(UNDATED, date(2030, 4, 1), importing=True)
+        open_for_judgement(UNDATED, date(2030, 4, 1))
 
 
 def test_an_author_has_one_submission_for_each_person_period_and_category() -> None:

@@ -222,16 +222,16 @@ class ForecastSubmission(Entity):
         return self.state is SubmissionState.IN_FORCE and (self.expires_at is None or self.expires_at > at)
 
 
-def open_for_judgement(period: Period, today: date, *, importing: bool) -> None:
-    """Raises where nothing can be said of a period.
+def open_for_judgement(period: Period, day: date) -> None:
+    """Raises where nothing can be said of a period on a day.
 
     Raises:
         PeriodUndated: it has no days.
-        PeriodOver: it has ended on the day `today`.
+        PeriodOver: it has ended before that day.
     """
     if period.start is None or period.end is None:
         raise PeriodUndated("forecast_submission.period_id")
-    if today > period.end and not importing:
+    if day > period.end:
         raise PeriodOver(period.name)
 
 
