@@ -1,0 +1,302 @@
+"""Predicting the past without knowing it, beside naive baselines that are given the same, and scoring both.
+
+The system and the baselines see what was known at the end of the day before the month. A baseline's
+quantiles are its own past errors, as shares, of all nodes of the same level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import lgamma, log
+from typing import Final
+
+import numpy as np
+
+from services.forecast.prediction.histories import (
+    UNPRICED,
+    Calendar,
+    Floats,
+    Histories,
+    Longs,
+    Status,
+)
+from services.forecast.prediction.model import Beliefs, Model, learn
+from services.forecast.prediction.prediction import Placing, predict
+from services.forecast.prediction.refusals import HistoryTooShort
+
+LEVELS: Final = (0.1, 0.5, 0.9)
+SYSTEM: Final = "system"
+LAST_PERIOD: Final = "last period"
+WEIGHTED_PIPELINE: Final = "weighted pipeline"
+SAME_MONTH: Final = "same month of the last quarter"
+BASELINES: Final = (LAST_PERIOD, WEIGHTED_PIPELINE, SAME_MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a backtest looks at: some members of a dimension."""
+
+    name: str
+    level: str
+    dimension: str
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasted:
+    """One forecast of one node's month, or months, and what came."""
+
+    method: str
+    node: str
+    level: str
+    month: int
+    quantiles: tuple[float, float, float]
+    actual: float
+
+    @property
+    def error(self) -> float:
+        """How far the median was off: more than came is positive."""
+        return self.quantiles[1] - self.actual
+
+    @property
+    def pinball(self) -> tuple[float, float, float]:
+        """The loss at each quantile."""
+        p10, p50, p90 = (
+            max(level * (self.actual - quantile), (level - 1) * (self.actual - quantile))
+            for level, quantile in zip(LEVELS, self.quantiles, strict=True)
+        )
+        return p10, p50, p90
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether what came lies between P10 and P90."""
+        return self.quantiles[0] <= self.actual <= self.quantiles[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one method did."""
+
+    method: str
+    level: str
+    count: int
+    error: float
+    """The mean of the absolute errors, as a share of what came."""
+    bias: float
+    """All errors together, as a share of all that came."""
+    pinball: tuple[float, float, float]
+    """The mean loss at P10, P50 and P90."""
+    coverage: float
+    coverage_between: tuple[float, float]
+    """Where the true coverage lies, with 95 % confidence."""
+
+    @property
+    def loss(self) -> float:
+        """The mean over the three quantiles."""
+        return sum(self.pinball) / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """All forecasts of all methods, and the months that were refused."""
+
+    forecasts: tuple[Forecasted, ...]
+    refused: Mapping[int, str]
+    """The sentence, by month."""
+    calendar: Calendar
+    models: Mapping[int, Model] = field(default_factory=dict)
+    """What was learnt before each month."""
+
+    def scores(self, level: str | None = None) -> list[Score]:
+        """How each method did, the system first."""
+        methods = list(dict.fromkeys(each.method for each in self.forecasts))
+        return [
+            score(method, level or "all", chosen)
+            for method in methods
+            if (
+                chosen := [
+                    each for each in self.forecasts if each.method == method and level in (None, each.level)
+                ]
+            )
+        ]
+
+
+def score(method: str, level: str, forecasts: Sequence[Forecasted]) -> Score:
+    """How a method did in some forecasts."""
+    actual = np.array([each.actual for each in forecasts])
+    error = np.array([each.error for each in forecasts])
+    losses = np.array([each.pinball for each in forecasts]).mean(axis=0)
+    came = actual != 0
+    covered = sum(each.is_covered for each in forecasts)
+    return Score(
+        method,
+        level,
+        len(forecasts),
+        float(np.mean(np.abs(error[came]) / actual[came])) if came.any() else 0.0,
+        float(error.sum() / actual.sum()) if actual.sum() else 0.0,
+        (float(losses[0]), float(losses[1]), float(losses[2])),
+        covered / len(forecasts),
+        binomial_interval(covered, len(forecasts)),
+    )
+
+
+def binomial_interval(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval of a share."""
+    from scipy.stats import beta
+
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, count - hits)) if hits < count else 1.0
+    return low, high
+
+
+def backtest(
+    histories: Histories,
+    calendar: Calendar,
+    months: Sequence[int],
+    nodes: Sequence[Node],
+    placing: Placing,
+    *,
+    horizon: int = 1,
+    beliefs: Beliefs | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    learnt: Callable[[int], Model | None] = lambda _: None,
+) -> Backtest:
+    """Forecasts `horizon` months from each of some months on, on the last day before it.
+
+    Args:
+        months: entries of the calendar.
+        learnt: a model learnt before that month, instead of a new one.
+    """
+    found: list[Forecasted] = []
+    refused: dict[int, str] = {}
+    models: dict[int, Model] = {}
+    truth = history_sums(histories, calendar, nodes, placing)
+    naive = Naive(histories, calendar, nodes, placing, horizon)
+    for month in months:
+        day = int(calendar.starts[month]) - 1
+        try:
+            model = learnt(month) or learn(histories, calendar, day, beliefs, seed)
+        except HistoryTooShort as refusal:
+            refused[month] = str(refusal)
+            continue
+        models[month] = model
+        coming = calendar.slice(month, month + horizon - 1)
+        prediction = predict(model, histories, coming, placing, draws=draws, seed=(seed,), workers=1)
+        for number, node in enumerate(nodes):
+            worlds = prediction.outcomes(node.dimension, list(node.members), slice(0, horizon))
+            low, middle, high = np.quantile(worlds, LEVELS)
+            actual = float(truth[number, month : month + horizon].sum())
+            found.append(Forecasted(SYSTEM, node.name, node.level, month, (low, middle, high), actual))
+        found += naive.forecasts(month, truth)
+    return Backtest(tuple(found), refused, calendar, models)
+
+
+def history_sums(histories: Histories, calendar: Calendar, nodes: Sequence[Node], placing: Placing) -> Floats:
+    """[node, month]: what was won, as is known now."""
+    day = int(histories.since.max())
+    rows = histories.rows_at(day)
+    won = rows[(histories.status[rows] == Status.WON) & (histories.amount[rows] != UNPRICED)]
+    month = calendar.index(histories.closes_on[won])
+    counted = (month >= 0) & (month < len(calendar))
+    won, month = won[counted], month[counted]
+    members, _ = placing(histories, won, histories.features["owner"][won])
+    sums = np.zeros((len(nodes), len(calendar)))
+    for number, node in enumerate(nodes):
+        chosen = np.isin(members[node.dimension], node.members)
+        sums[number] = np.bincount(month[chosen], histories.amount[won[chosen]], minlength=len(calendar))
+    return sums
+
+
+class Naive:
+    """The baselines. Each has a point forecast, and gets its quantiles from its own past errors."""
+
+    def __init__(
+        self, histories: Histories, calendar: Calendar, nodes: Sequence[Node], placing: Placing, horizon: int
+    ) -> None:
+        self.nodes, self.horizon, self.calendar = nodes, horizon, calendar
+        self.first = self._first(histories)
+        self.pipeline = np.zeros((len(nodes), len(calendar)))
+        for month in range(self.first + 1, len(calendar)):
+            known = histories.known(int(calendar.starts[month]) - 1)
+            self.pipeline[:, month] = self._weighted(known, month, placing)
+
+    def _first(self, histories: Histories) -> int:
+        won = histories.closes_on[histories.status == Status.WON]
+        return int(self.calendar.index(won[won >= self.calendar.starts[0]]).min()) if len(won) else 0
+
+    def _weighted(self, known: Histories, month: int, placing: Placing) -> Floats:
+        """What is open, at the share of closed deals that were won so far; only what is due, where that is said."""
+        day = int(self.calendar.starts[month]) - 1
+        rows = known.rows_at(day)
+        status = known.status[rows]
+        closed = np.sum(status == Status.WON) + np.sum(status == Status.LOST)
+        rate = np.sum(status == Status.WON) / max(closed, 1)
+        open_rows = rows[(status == Status.OPEN) & (known.amount[rows] != UNPRICED)]
+        due = known.closes_on[open_rows]
+        if (due < self.calendar.starts[-1]).any():
+            open_rows = open_rows[due < self.calendar.starts[min(month + self.horizon, len(self.calendar))]]
+        members, _ = placing(known, open_rows, known.features["owner"][open_rows])
+        return np.array(
+            [
+                known.amount[open_rows[np.isin(members[node.dimension], node.members)]].sum() * rate
+                for node in self.nodes
+            ]
+        )
+
+    def point(self, method: str, month: int, truth: Floats) -> Floats | None:
+        """What a baseline says of each node on the last day before a month; None where it can say nothing."""
+        if method == WEIGHTED_PIPELINE:
+            return self.pipeline[:, month] if month > self.first else None
+        back = self.horizon if method == LAST_PERIOD else max(3, self.horizon)
+        start = month - back
+        if start < self.first:
+            return None
+        return truth[:, start : start + self.horizon].sum(axis=1)
+
+    def forecasts(self, month: int, truth: Floats) -> list[Forecasted]:
+        """What all baselines say of a month."""
+        found = []
+        actual = truth[:, month : month + self.horizon].sum(axis=1)
+        for method in BASELINES:
+            point = self.point(method, month, truth)
+            if point is None:
+                continue
+            shares: dict[str, list[float]] = {}
+            for past in range(self.first, month - self.horizon + 1):
+                said = self.point(method, past, truth)
+                if said is None:
+                    continue
+                came = truth[:, past : past + self.horizon].sum(axis=1)
+                for number, node in enumerate(self.nodes):
+                    if said[number] > 0:
+                        shares.setdefault(node.level, []).append(came[number] / said[number])
+            for number, node in enumerate(self.nodes):
+                errors = shares.get(node.level)
+                low, middle, high = (
+                    np.quantile(errors, LEVELS) * point[number] if errors else (point[number],) * 3
+                )
+                found.append(
+                    Forecasted(
+                        method, node.name, node.level, month, (low, middle, high), float(actual[number])
+                    )
+                )
+        return found
+
+
+def brier(chance: Floats, won: np.ndarray) -> float:
+    """The mean squared error of probabilities."""
+    return float(np.mean((chance - won) ** 2))
+
+
+def log_loss_of(count: int, hits: int) -> float:
+    """The least log loss of a constant rate: what knowing nothing of the deals costs."""
+    rate = hits / count
+    return -(rate * log(rate) + (1 - rate) * log(1 - rate)) if 0 < hits < count else lgamma(1.0)
+
+
+__all__ = [
+    "BASELINES", "Backtest", "Forecasted", "Longs", "Node", "Score", "backtest", "binomial_interval", "brier", "history_sums", "score",
+]  # fmt: skip

@@ -1,0 +1,121 @@
+"""One prediction: what is won already, what is open, what is to come; and quantiles of sums of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.forecast.prediction.histories import (
+    UNPRICED,
+    Calendar,
+    Floats,
+    Histories,
+    Ints,
+    Longs,
+    Status,
+)
+from services.forecast.prediction.model import Model
+from services.forecast.prediction.simulation import Newcomers, OpenDeals, Worlds, simulate
+
+Placing = Callable[[Histories, Longs, Ints], tuple[Mapping[str, Ints], Mapping[str, int]]]
+"""In which node of each dimension states count, whoever their owners are now; and how many nodes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What each node will have won in each month: what it has, and the worlds of what is to come."""
+
+    won_already: Mapping[str, Longs]
+    """[node, month] of each dimension."""
+    worlds: Worlds
+    deals: OpenDeals
+    rows: Longs
+    """The states of the open deals."""
+
+    def outcomes(self, dimension: str, nodes: Sequence[int] | slice, months: slice) -> Longs:
+        """[draw]: what some nodes together will have won in some months, in each world."""
+        future = self.worlds.won[dimension][nodes, months]
+        past = self.won_already[dimension][nodes, months].sum()
+        return np.asarray(future.sum(axis=(0, 1)) + past)
+
+
+def predict(
+    model: Model,
+    histories: Histories,
+    months: Calendar,
+    placing: Placing,
+    *,
+    draws: int | None = None,
+    seed: Sequence[int] = (0,),
+    workers: int = 2,
+) -> Prediction:
+    """Predicts from the state at the end of the day that the model was learnt up to."""
+    known = histories.known(model.until)
+    rows = known.rows_at(model.until)
+    open_rows = rows[known.status[rows] == Status.OPEN]
+    first = np.full(known.deals, 0, np.int32)
+    changes = np.flatnonzero(np.diff(known.deal, prepend=-1))
+    first[known.deal[changes]] = known.since[changes]
+    members, sizes = placing(known, open_rows, known.features["owner"][open_rows])
+    deals = OpenDeals(
+        first[known.deal[open_rows]],
+        known.amount[open_rows],
+        model.codes(known, open_rows, model.until),
+        members,
+    )
+    newcomers = _newcomers(model, known, placing)
+    worlds = simulate(model, deals, newcomers, months, sizes, draws=draws, seed=seed, workers=workers)
+    return Prediction(_won_already(known, rows, months, placing), worlds, deals, open_rows)
+
+
+def _newcomers(model: Model, known: Histories, placing: Placing) -> Newcomers:
+    lives = known.lives(model.until)
+    rows = lives.first[model.arrivals.like]
+    codes = model.codes(lives.histories, rows, lives.opened[model.arrivals.like].astype(np.int64) - 1)
+    codes["owner"] = model.arrivals.owner
+    members, _ = placing(lives.histories, rows, model.arrivals.owner)
+    return Newcomers(codes, lives.histories.amount[rows], members)
+
+
+def _won_already(known: Histories, rows: Longs, months: Calendar, placing: Placing) -> dict[str, Longs]:
+    won = rows[known.status[rows] == Status.WON]
+    month = months.index(known.closes_on[won])
+    counted = (month >= 0) & (month < len(months)) & (known.amount[won] != UNPRICED)
+    won, month = won[counted], month[counted]
+    members, sizes = placing(known, won, known.features["owner"][won])
+    found = {}
+    for name, each in members.items():
+        sums = np.zeros((sizes[name], len(months)), np.int64)
+        np.add.at(sums, (each, month), known.amount[won])
+        found[name] = sums
+    return found
+
+
+def deal_chances(model: Model, deals: OpenDeals, months: Calendar) -> DealChances:
+    """When each open deal closes, and how; without the accidents of months, which it shares with all others."""
+    hazard = model.hazards(deals.opened, deals.codes, model.until, months)
+    before = np.cumsum(hazard, axis=1) - hazard
+    closes = np.exp(-before) * -np.expm1(-hazard)
+    chance = 1 / (1 + np.exp(-model.logits(deals.opened, deals.codes, months)))
+    return DealChances(closes * chance, closes * (1 - chance))
+
+
+@dataclass(frozen=True, slots=True)
+class DealChances:
+    """[deal, month]: how likely each is won, and lost, in each month. What is left is still open then."""
+
+    won: Floats
+    lost: Floats
+
+    @property
+    def still_open(self) -> Floats:
+        """How likely each is open after the last month."""
+        return 1 - self.won.sum(axis=1) - self.lost.sum(axis=1)
+
+    @property
+    def win_if_closed(self) -> Floats:
+        """How likely each is won, provided that it closes in these months."""
+        won, lost = self.won.sum(axis=1), self.lost.sum(axis=1)
+        return won / np.maximum(won + lost, 1e-12)
