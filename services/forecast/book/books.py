@@ -27,6 +27,9 @@ class Books:
         self._books: OrderedDict[UUID, Book] = OrderedDict()
         self._locks: dict[UUID, asyncio.Lock] = {}
 
+    def __len__(self) -> int:
+        return len(self._books)
+
     async def of(self, call: Call) -> Book:
         """The book of the caller's tenant, with everything that was committed before."""
         tenant = call.caller.tenant

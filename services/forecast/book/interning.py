@@ -37,7 +37,7 @@ def _keys(ids: Ids) -> npt.NDArray[np.uint64]:
 
 
 class Interner:
-    """The ids of one sort of thing, each with its code: 0, 1, 2 … in the order in which they came."""
+    """The ids of one sort of thing, each with its code: 0, 1, 2 …"""
 
     def __init__(self) -> None:
         self._ids: Ids = np.empty((0, 2), np.uint64)

@@ -130,7 +130,9 @@ def _weighted(converted: Amounts, chance: npt.NDArray[np.int64]) -> Amounts:
     return exact.scaled(converted, chance, np.full(len(chance), 100, np.int64))
 
 
-def categories_of(book: Book, rows: Rows, tenant: Tenant) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+def categories_of(
+    book: Book, rows: Rows, tenant: Tenant
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
     """Category and probability: what is won is closed, what is lost omitted; what is open counts as its
     stage says, and as pipeline at 0 % while the stage is not known."""
     count = len(book.codes.stages)

@@ -148,9 +148,7 @@ class Versions(Columns):
 
     # What holds when
 
-    def holding(
-        self, recorded_at: int | None, effective_at: int | None, *, deleted: bool = False
-    ) -> Rows:
+    def holding(self, recorded_at: int | None, effective_at: int | None, *, deleted: bool = False) -> Rows:
         """The version of each deal that holds: by recorded time, and by business time where that is given.
 
         Deleted deals are left out, unless they are asked for, too.

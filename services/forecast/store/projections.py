@@ -40,6 +40,9 @@ _COUNT: Final = Prepared(
     )
     .returning(progress.c.changes, progress.c.epoch)
 )
+_EMPTIED: Final = Prepared(
+    sa.update(progress).values(epoch=sa.func.gen_random_uuid(), changes=_NEXT, reference_changes=_NEXT)
+)
 _CHANGES: Final = Prepared(sa.select(progress.c.changes))
 
 
@@ -75,6 +78,12 @@ class HistoryStore:
         )
         self.tx.wrote = True
         return batch
+
+    async def empty(self) -> None:
+        """Forgets everything, to be filled again from the owners' history."""
+        await self.tx.execute(_EMPTIED)
+        await self.tx.execute(sa.delete(deal_versions))
+        await self.tx.execute(sa.delete(reference_versions))
 
     async def changes(self) -> int:
         """How many batches there were."""
