@@ -33,6 +33,9 @@ class NodeKind(IntEnum):
     TERRITORY = 3
     PRODUCT = 4
     NONE = 5
+    PRODUCT_FAMILY = 6
+    PIPELINE = 7
+    SEGMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
