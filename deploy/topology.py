@@ -37,7 +37,7 @@ SERVICES: Final = {
         Part("identity", asks=("contacts", "leads", "opportunities", "quotes"), hears=()),
         Part("contacts", asks=(), hears=("identity", "leads", "opportunities", "quotes")),
         Part("leads", asks=("contacts", "opportunities"), hears=("identity",)),
-        Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "quotes")),
+        Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "contacts", "quotes")),
         Part(
             "quotes",
             asks=("contacts", "opportunities"),

@@ -35,16 +35,24 @@ _REP: Final = _READS | {
 }
 _OPERATIONS: Final = _REP | {
     "identity.write", "pipelines.write", "products.write", "documents.write", "costs.read", "costs.write",
-    "promotions.read", "promotions.write", "forecast.audit", "quotas.write",
+    "promotions.read", "promotions.write", "forecast.audit", "quotas.write", "competitors.write",
     "history.write", "approvals.write",
 }  # fmt: skip
 ROLES: Final = {
     "rep": (_REP, Sight.OWN),
-    "manager": (_REP | {"costs.read"}, Sight.SUBTREE),
+    "manager": (_REP | {"costs.read", "competitors.write"}, Sight.SUBTREE),
     "operations": (_OPERATIONS, Sight.ALL),
     "administrator": (_OPERATIONS | {"identity.admin"}, Sight.ALL),
     "integration": (
-        _REP | {"products.write", "quotas.write", "costs.read", "costs.write", "history.write"},
+        _REP
+        | {
+            "products.write",
+            "quotas.write",
+            "competitors.write",
+            "costs.read",
+            "costs.write",
+            "history.write",
+        },
         Sight.ALL,
     ),
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sfa.contacts.v1 import events_pb2 as contacts
 from sfa.identity.v1 import events_pb2 as identity
 from sfa.quotes.v1 import events_pb2 as quotes
 
@@ -15,6 +16,8 @@ from chassis.subscriptions import Received, Subscriptions, by_way_of
 from services.opportunities import wire
 from services.opportunities.domain import Acceptance, Opportunity, PrimaryQuote, QuoteSettings, State
 from services.opportunities.store import OpportunityStore, PipelineStore, QuoteSettingsStore, StageBook
+from services.opportunities.store.competitors import CustomerStore
+from services.opportunities.wire import competitors as wire_customers
 
 subscriptions = Subscriptions()
 
@@ -26,6 +29,16 @@ subscriptions.on(identity.ReportingLineChanged)(reporting_line_changed)
 async def tenant_created(events: Sequence[Received], call: Call) -> None:
     """A new tenant starts with a pipeline."""
     await PipelineStore(call).all()
+
+
+@subscriptions.on(
+    contacts.AccountCreated, contacts.AccountUpdated, contacts.AccountDeleted, contacts.AccountUndeleted
+)
+async def account_changed(events: Sequence[Received], call: Call) -> None:
+    """Battle cards are chosen by the customer's segment and industry, and wins and losses told apart."""
+    await CustomerStore(call).keep(
+        [wire_customers.customer_row(event.message.account, event.version) for event in events]
+    )
 
 
 @subscriptions.on(

@@ -26,6 +26,7 @@ SUBJECTS = {
     "approvals",
     "documents",
     "quotas",
+    "competitors",
     "history",
     "events",
     "operations",

@@ -36,6 +36,7 @@ _SETTING_UP: Final = frozenset(
         "promotions.write",
         "approvals.write",
         "quotas.write",
+        "competitors.write",
         "identity.write",
     }
 )
@@ -43,7 +44,7 @@ _COSTS: Final = frozenset({"costs.read"})
 
 PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     Role.REP: _EVERYBODY,
-    Role.MANAGER: _EVERYBODY | _COSTS,
+    Role.MANAGER: _EVERYBODY | _COSTS | {"competitors.write"},
     Role.OPERATIONS: _EVERYBODY | _COSTS | _SETTING_UP | {"forecast.audit", "history.write"},
     Role.ADMINISTRATOR: _EVERYBODY
     | _COSTS
@@ -51,7 +52,7 @@ PERMISSIONS: Final[Mapping[Role, frozenset[str]]] = {
     | {"forecast.audit", "history.write", "identity.admin"},
     Role.INTEGRATION: _EVERYBODY
     | _COSTS
-    | {"products.write", "costs.write", "quotas.write", "history.write"},
+    | {"products.write", "costs.write", "quotas.write", "competitors.write", "history.write"},
 }
 """What each role allows. A user with several roles may do what any of them allows."""
 

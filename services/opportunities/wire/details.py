@@ -83,6 +83,13 @@ def _add_splits(result: Resource, deal: Opportunity) -> None:
             convert.set_money(message.amount, amount)
 
 
+def deal_competitor_to_proto(rival: DealCompetitor) -> pb.DealCompetitor:
+    """A competitor in a deal."""
+    result = pb.DealCompetitor()
+    _set_competitor(result, rival)
+    return result
+
+
 def _set_competitor(target: pb.DealCompetitor, rival: DealCompetitor) -> None:
     target.competitor_id = str(rival.competitor_id)
     if rival.threat is not None:
