@@ -47,6 +47,8 @@ AGE: Final = Histogram(
 _BATCH: Final = 500
 _PACE_SECONDS: Final = 0.008
 """How long after one batch was done the next begins at the earliest: events that come fast share a transaction."""
+_OWN_PACE_SECONDS: Final = 0.1
+"""The same for what the service wrote itself: nobody waits for that, and it must not slow down who writes."""
 _ACK_SECONDS: Final = 60
 _ATTEMPTS: Final = 5
 """How often an event is tried before it is parked."""
@@ -111,6 +113,7 @@ class Consumer:
         self.service = service
         self.source = source
         self._is_outside = source == inbound.SOURCE
+        self._pace = _OWN_PACE_SECONDS if source == service else _PACE_SECONDS
         self._replicas = replicas
         self._database = database
         self._broker = broker
@@ -189,7 +192,7 @@ class Consumer:
     async def _take(self, pull: Pull) -> None:
         while not self._stopping.is_set():
             deliveries: dict[UUID, list[Delivery]] = {}
-            for message in await pull.batch(_PACE_SECONDS):
+            for message in await pull.batch(self._pace):
                 delivery = self._open(message)
                 deliveries.setdefault(delivery.tenant, []).append(delivery)
             for tenant, batch in deliveries.items():

@@ -1,0 +1,197 @@
+"""The queries of the pipeline board: all sums in one statement, and what is shown of the largest deals in another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from chassis.call import Call
+from services.opportunities.domain.figures import Missing, Question
+from services.opportunities.domain.pipelines import Pipeline, State
+from services.opportunities.store import scope
+from services.opportunities.store.conversion import NEVER, converted, digits_of
+from services.opportunities.store.tenant_settings import Tenant
+from services.opportunities.tables import opportunities
+from services.opportunities.tables.alerts import alerts
+from services.opportunities.tables.metrics import stage_visits
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Which deals of a pipeline the board shows."""
+
+    close_from: date | None = None
+    close_to: date | None = None
+    closed_days: int = 30
+    top: int = 5
+
+
+@dataclass(slots=True)
+class Column:
+    """One stage of the board."""
+
+    deals: int = 0
+    amount: Decimal = Decimal(0)
+    weighted: Decimal = Decimal(0)
+    unpriced: int = 0
+    unconverted: int = 0
+    overdue: int = 0
+    by_currency: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    top: list[tuple[int, UUID, Decimal | None]] = field(default_factory=list)
+    """Place, deal and converted amount."""
+
+
+class BoardStore:
+    """The board of one pipeline, as one call may see it."""
+
+    def __init__(self, call: Call, tenant: Tenant) -> None:
+        self.call = call
+        self.tx = call.tx
+        self._tenant = tenant
+
+    async def columns(
+        self, pipeline: Pipeline, asked: Question, shown: Shown
+    ) -> tuple[dict[UUID, Column], list[Missing]]:
+        """What stands in each stage, and which rates are missing."""
+        deals = converted(self._deals(asked, shown), asked, self._tenant.reporting_currency)
+        probabilities = _table(
+            "stage_chances",
+            stage_id=([stage.id for stage in pipeline.stages], sa.Uuid),
+            probability=(
+                [stage.probability if stage.kind is State.OPEN else 0 for stage in pipeline.stages],
+                sa.Integer,
+            ),
+        )
+        place = sa.func.row_number().over(
+            partition_by=deals.c.stage_id, order_by=(deals.c.converted.desc().nulls_last(), deals.c.id)
+        )
+        placed = sa.select(*deals.c, place.label("place")).subquery("placed")
+        each = placed.c
+        has_no_rate = sa.and_(each.amount.is_not(None), each.converted.is_(None))
+        weighted = sa.func.round(
+            each.converted * probabilities.c.probability / sa.literal_column("100.0"),
+            digits_of(asked.currency),
+        )
+        is_top = each.place <= sa.literal(shown.top, sa.Integer)
+
+        def top(value: sa.ColumnElement[Any]) -> Any:
+            return sa.func.array_agg(aggregate_order_by(value, each.place)).filter(is_top)
+
+        rows = await self.tx.read(
+            sa.select(
+                each.stage_id,
+                each.currency,
+                sa.func.count().label("deals"),
+                sa.func.count(each.amount).label("priced"),
+                sa.func.sum(each.amount).label("own_amount"),
+                sa.func.sum(each.converted).label("amount"),
+                sa.func.sum(weighted).label("weighted"),
+                sa.func.count().filter(has_no_rate).label("unconverted"),
+                sa.func.min(each.rate_day).filter(has_no_rate).label("missing_day"),
+                sa.func.count()
+                .filter(each.state == "OPEN", each.close_date < sa.literal(asked.today, sa.Date))
+                .label("overdue"),
+                top(each.place).label("places"),
+                top(each.id).label("ids"),
+                top(each.converted).label("amounts"),
+            )
+            .select_from(placed.outerjoin(probabilities, probabilities.c.stage_id == each.stage_id))
+            .group_by(each.stage_id, each.currency)
+        )
+        return _gathered(rows)
+
+    async def details(
+        self, ids: Sequence[UUID], asked: Question, shown: Shown
+    ) -> dict[UUID, Mapping[str, Any]]:
+        """What is shown of some deals."""
+        if not ids:
+            return {}
+        deals = self._deals(asked, shown, ids)
+        visits = stage_visits.alias()
+        entered = (
+            sa.select(visits.c.entered_at)
+            .where(
+                visits.c.deal_id == deals.c.id,
+                visits.c.stage_id == deals.c.stage_id,
+                visits.c.recorded_at <= sa.literal(asked.as_of or NEVER, sa.DateTime(timezone=True)),
+                visits.c.entered_at
+                <= sa.literal(asked.effective_as_of or asked.as_of or NEVER, sa.DateTime(timezone=True)),
+            )
+            .order_by(visits.c.entered_at.desc(), visits.c.version.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        active = (
+            sa.select(sa.func.count())
+            .select_from(alerts)
+            .where(alerts.c.opportunity_id == deals.c.id, alerts.c.state == "ACTIVE")
+            .scalar_subquery()
+        )
+        rows = await self.tx.read(
+            sa.select(
+                *(deals.c[name] for name in scope.COLUMNS),
+                entered.label("entered_at"),
+                active.label("active_alerts"),
+                scope.slips_of(f"{deals.name}.id", asked.as_of).label("slips"),
+            )
+        )
+        return {row["id"]: dict(row) for row in rows}
+
+    def _deals(self, asked: Question, shown: Shown, ids: Sequence[UUID] = ()) -> Any:
+        """The open deals of the pipeline and those that were closed of late."""
+        is_live = asked.as_of is None and asked.effective_as_of is None
+        statement = scope.live(self.call) if is_live else scope.recorded(self.call, asked)
+        statement = scope.narrowed(statement, asked)
+        columns = statement.selected_columns
+        since = asked.today - timedelta(days=shown.closed_days)
+        statement = statement.where(
+            sa.or_(columns.state == "OPEN", columns.close_date >= sa.literal(since, sa.Date))
+        )
+        if shown.close_from is not None:
+            statement = statement.where(columns.close_date >= sa.literal(shown.close_from, sa.Date))
+        if shown.close_to is not None:
+            statement = statement.where(columns.close_date <= sa.literal(shown.close_to, sa.Date))
+        if ids:
+            statement = statement.where(columns.id == scope.any_of(ids))
+        created: Any = None
+        if is_live:
+            statement = statement.add_columns(opportunities.c.created_at)
+        deals = statement.subquery("deals")
+        if is_live:
+            created = deals.c.created_at
+        return scope.with_booked(deals, asked, created, self._tenant.zone.key)
+
+
+def _table(name: str, **columns: tuple[Sequence[Any], Any]) -> Any:
+    """A few values as a table."""
+    arrays = [sa.literal(list(values), sa.ARRAY(kind)) for values, kind in columns.values()]
+    names = [sa.column(column, kind) for column, (_, kind) in columns.items()]
+    return sa.func.unnest(*arrays).table_valued(*names).render_derived(name)
+
+
+def _gathered(rows: Sequence[Any]) -> tuple[dict[UUID, Column], list[Missing]]:
+    columns: dict[UUID, Column] = {}
+    missing: dict[str, Missing] = {}
+    for row in rows:
+        column = columns.setdefault(row["stage_id"], Column())
+        column.deals += row["deals"]
+        column.unpriced += row["deals"] - row["priced"]
+        column.amount += row["amount"] or 0
+        column.weighted += row["weighted"] or 0
+        column.unconverted += row["unconverted"]
+        column.overdue += row["overdue"]
+        if row["priced"]:
+            column.by_currency[row["currency"]] = row["own_amount"], row["priced"]
+        column.top += zip(row["places"] or (), row["ids"] or (), row["amounts"] or (), strict=True)
+        if row["unconverted"]:
+            lacking = missing.setdefault(row["currency"], Missing(row["currency"], row["missing_day"], 0))
+            lacking.deals += row["unconverted"]
+            lacking.day = min(lacking.day, row["missing_day"])
+    for column in columns.values():
+        column.top.sort(key=lambda item: item[0])
+    return columns, sorted(missing.values(), key=lambda lacking: lacking.currency)

@@ -1,0 +1,309 @@
+"""The queries of win rates, cycles, lost deals and stage conversion. Each is one statement over the deals asked for."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chassis.call import Call
+from services.opportunities.domain.figures import Dimension, Lost, Missing, Question, StageOutcomes, Sums
+from services.opportunities.domain.pipelines import Pipeline, State
+from services.opportunities.store import scope
+from services.opportunities.store.conversion import NEVER, converted
+from services.opportunities.store.opportunities import OpportunityStore
+from services.opportunities.store.tenant_settings import Tenant
+from services.opportunities.tables import opportunities
+from services.opportunities.tables.metrics import stage_visits
+
+_NO_KEY: Final[Any] = sa.literal_column("''::text")
+_MANY: Final = {
+    Dimension.PRODUCT: "product_ids",
+    Dimension.TAG: "tags",
+    Dimension.COMPETITOR: "competitor_ids",
+}
+"""Of what a deal has any number."""
+
+
+class MetricsStore:
+    """The pipeline in figures, as one call may see it."""
+
+    def __init__(self, call: Call, tenant: Tenant) -> None:
+        self.call = call
+        self.tx = call.tx
+        self._tenant = tenant
+
+    async def sums(
+        self, asked: Question, first: date, last: date, by: Dimension | None, most: int
+    ) -> tuple[Sums, list[Sums], list[Missing]]:
+        """What was won and lost in a period and what is open: the total, then by key one more than `most`."""
+        closed = self._closed(asked, first, last)
+        is_open = scope.narrowed(scope.recorded(self.call, asked), asked)
+        is_open = is_open.where(is_open.selected_columns.state == "OPEN")
+        deals = self._converted(sa.union_all(closed, is_open).subquery("deals"), asked)
+        total = await self.tx.read(_sums(deals, _NO_KEY, deals))
+        groups: Sequence[Any] = ()
+        if by is not None:
+            (key,), source = _keys(deals, (by,), asked)
+            statement = _sums(deals, key, source).group_by(sa.literal_column("1"))
+            groups = await self.tx.read(
+                statement.order_by(
+                    sa.literal_column("won_amount DESC NULLS LAST"),
+                    sa.literal_column("won + lost + open DESC, key"),
+                ).limit(most + 1)
+            )
+        result = _sum_of(total[0])
+        missing = await self._missing(deals) if result.unconverted else []
+        return result, [_sum_of(row) for row in groups], missing
+
+    async def lost(
+        self, asked: Question, first: date, last: date, by: Sequence[Dimension], most: int
+    ) -> tuple[Lost, list[Lost], list[Missing]]:
+        """What was lost in a period: the total, then by keys one more than `most`."""
+        closed = self._closed(asked, first, last)
+        closed = closed.where(closed.selected_columns.state == "LOST")
+        deals = self._converted(closed.subquery("deals"), asked)
+        total = await self.tx.read(_lost(deals, [], deals))
+        keys, source = _keys(deals, by, asked)
+        places: list[Any] = [sa.literal_column(str(place)) for place in range(1, len(keys) + 1)]
+        rows = await self.tx.read(
+            _lost(deals, keys, source)
+            .group_by(*places)
+            .order_by(sa.literal_column("deals DESC"), sa.literal_column("amount DESC NULLS LAST"), *places)
+            .limit(most + 1)
+        )
+        result = _lost_of(total[0], 0)
+        missing = await self._missing(deals) if result.unconverted else []
+        return result, [_lost_of(row, len(keys)) for row in rows], missing
+
+    async def outcomes(
+        self, pipeline: Pipeline, first: date, last: date, owners: Sequence[UUID], as_of: datetime | None
+    ) -> dict[UUID, StageOutcomes]:
+        """What became of the deals that entered each stage in a period."""
+        at = sa.literal(as_of or NEVER, sa.DateTime(timezone=True))
+        visits, later = stage_visits.alias("visits"), stage_visits.alias("later")
+        following = (
+            sa.select(later.c.stage_id, later.c.entered_at)
+            .where(
+                later.c.deal_id == visits.c.deal_id,
+                sa.tuple_(later.c.entered_at, later.c.version)
+                > sa.tuple_(visits.c.entered_at, visits.c.version),
+                later.c.recorded_at <= at,
+            )
+            .order_by(later.c.entered_at, later.c.version)
+            .limit(1)
+            .lateral("following")
+        )
+        places = {stage.id: place for place, stage in enumerate(pipeline.stages)}
+        won = pipeline.first(State.WON).id
+        order = sa.func.array_position(sa.literal(list(places), sa.ARRAY(sa.Uuid)), following.c.stage_id)
+        own = sa.func.array_position(sa.literal(list(places), sa.ARRAY(sa.Uuid)), visits.c.stage_id)
+        is_won = following.c.stage_id == sa.literal(won, sa.Uuid)
+        lost_stage = sa.literal(pipeline.first(State.LOST).id, sa.Uuid)
+        advanced = sa.or_(is_won, sa.and_(order > own, following.c.stage_id != lost_stage))
+        seconds = sa.func.extract("epoch", following.c.entered_at - visits.c.entered_at)
+        deal = sa.select(opportunities.c.id).where(
+            opportunities.c.id == visits.c.deal_id, opportunities.c.deleted_at.is_(None)
+        )
+        visible = OpportunityStore(self.call).visible()
+        if visible is not None:
+            deal = deal.where(visible)
+        if owners:
+            deal = deal.where(opportunities.c.owner_id == scope.any_of(owners))
+        begin, end = self._instants(first, last)
+        found = (
+            sa.select(
+                visits.c.stage_id,
+                following.c.stage_id.label("next_id"),
+                sa.func.coalesce(advanced, sa.false()).label("advanced"),
+                seconds.label("seconds"),
+            )
+            .select_from(visits.outerjoin(following, sa.true()))
+            .where(
+                visits.c.pipeline_id == sa.literal(pipeline.id, sa.Uuid),
+                visits.c.stage_id == scope.any_of(list(places)),
+                visits.c.entered_at >= begin,
+                visits.c.entered_at < end,
+                visits.c.recorded_at <= at,
+                deal.exists(),
+            )
+            .cte("found")
+        )
+        each = found.c
+        went_on = each.advanced
+        quantile = [
+            sa.func.percentile_disc(share).within_group(each.seconds.asc()).filter(went_on)
+            for share in (0.5, 0.8)
+        ]
+        rows = await self.tx.read(
+            sa.select(
+                each.stage_id,
+                each.next_id,
+                sa.func.grouping(each.next_id).label("is_total"),
+                sa.func.count().label("deals"),
+                sa.func.count().filter(went_on).label("advanced"),
+                sa.func.avg(each.seconds).filter(went_on).label("average"),
+                quantile[0].label("median"),
+                quantile[1].label("p80"),
+            ).group_by(
+                sa.func.grouping_sets(sa.tuple_(each.stage_id, each.next_id), sa.tuple_(each.stage_id))
+            )
+        )
+        return _outcomes(rows, pipeline)
+
+    def _closed(self, asked: Question, first: date, last: date) -> Any:
+        statement = scope.narrowed(scope.recorded(self.call, asked), asked)
+        columns = statement.selected_columns
+        return statement.where(
+            columns.state != "OPEN",
+            columns.close_date >= sa.literal(first, sa.Date),
+            columns.close_date <= sa.literal(last, sa.Date),
+        )
+
+    def _converted(self, deals: Any, asked: Question) -> sa.CTE:
+        booked = scope.with_booked(deals, asked, None, self._tenant.zone.key)
+        return converted(booked, asked, self._tenant.reporting_currency)
+
+    def _instants(self, first: date, last: date) -> tuple[datetime, datetime]:
+        zone = self._tenant.zone
+        return datetime.combine(first, time(), zone), datetime.combine(last + timedelta(days=1), time(), zone)
+
+    async def _missing(self, deals: sa.CTE) -> list[Missing]:
+        rows = await self.tx.read(
+            sa.select(
+                deals.c.currency, sa.func.min(deals.c.rate_day).label("day"), sa.func.count().label("deals")
+            )
+            .where(deals.c.amount.is_not(None), deals.c.converted.is_(None))
+            .group_by(deals.c.currency)
+            .order_by(deals.c.currency)
+        )
+        return [Missing(row["currency"], row["day"], row["deals"]) for row in rows]
+
+
+def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list[Any], Any]:
+    """The keys of each deal in some dimensions, and what to select them from."""
+    keys: list[Any] = []
+    source: Any = deals
+    for dimension in by:
+        name = _MANY.get(dimension)
+        if name is None:
+            keys.append(sa.func.coalesce(_key(deals, dimension, asked), "").label(f"key_{len(keys)}"))
+            continue
+        members = (
+            sa.select(sa.cast(sa.func.unnest(deals.c[name]), sa.Text).label("member"))
+            .distinct()
+            .lateral(f"each_{name}")
+        )
+        source = source.outerjoin(members, sa.true())
+        keys.append(sa.func.coalesce(members.c.member, "").label(f"key_{len(keys)}"))
+    return keys, source
+
+
+def _key(deals: sa.CTE, dimension: Dimension, asked: Question) -> Any:
+    each = deals.c
+    match dimension:
+        case Dimension.STAGE:
+            closed_from = sa.func.coalesce(each.closed_from, each.stage_id)
+            return sa.cast(sa.case((each.state == "OPEN", each.stage_id), else_=closed_from), sa.Text)
+        case Dimension.CURRENCY:
+            return each.currency
+        case Dimension.LOST_REASON:
+            return each.lost_reason
+        case Dimension.SIZE:
+            return sa.case(
+                (each.converted.is_(None), None), (each.converted < 10_000, "SMALL"),
+                (each.converted < 100_000, "MEDIUM"), else_="LARGE",
+            )  # fmt: skip
+        case Dimension.MONTH:
+            return sa.func.to_char(each.close_date, "YYYY-MM")
+        case Dimension.QUARTER:
+            return sa.func.to_char(each.close_date, 'YYYY"-Q"Q')
+        case Dimension.SOURCE:
+            return sa.case((each.is_from_lead, "LEAD"), else_="DIRECT")
+        case Dimension.SLIPS:
+            slips = scope.slips_of(f"{deals.name}.id", asked.as_of)
+            return sa.case((slips >= 3, "3+"), else_=sa.cast(slips, sa.Text))
+        case _:
+            column = {
+                Dimension.OWNER: each.owner_id,
+                Dimension.ACCOUNT: each.account_id,
+                Dimension.PIPELINE_ID: each.pipeline_id,
+                Dimension.LOST_TO: each.lost_to,
+            }[dimension]
+            return sa.cast(column, sa.Text)
+
+
+def _days(deals: sa.CTE) -> Any:
+    """From the day of booking to the close date; nothing is closed before it was booked."""
+    return sa.func.greatest(deals.c.close_date - deals.c.booked_on, 0)
+
+
+def _sums(deals: sa.CTE, key: Any, source: Any) -> Any:
+    each = deals.c
+
+    def of(state: str) -> tuple[Any, Any]:
+        return (
+            sa.func.count().filter(each.state == state).label(state.lower()),
+            sa.func.sum(each.converted).filter(each.state == state).label(f"{state.lower()}_amount"),
+        )
+
+    return sa.select(
+        key.label("key"),
+        *of("WON"),
+        *of("LOST"),
+        *of("OPEN"),
+        sa.func.count(each.converted).filter(each.state == "WON").label("won_priced"),
+        sa.func.sum(_days(deals)).filter(each.state == "WON").label("won_days"),
+        sa.func.sum(_days(deals)).filter(each.state == "LOST").label("lost_days"),
+        sa.func.count().filter(each.amount.is_not(None), each.converted.is_(None)).label("unconverted"),
+    ).select_from(source)
+
+
+def _sum_of(row: Any) -> Sums:
+    result = Sums()
+    for name in Sums.__dataclass_fields__:
+        if row[name] is not None:  # the sum of nothing
+            setattr(result, name, row[name])
+    return result
+
+
+def _lost(deals: sa.CTE, keys: Sequence[Any], source: Any) -> Any:
+    each = deals.c
+    return sa.select(
+        *keys,
+        sa.func.count().label("deals"),
+        sa.func.sum(each.converted).label("amount"),
+        sa.func.sum(_days(deals)).label("days"),
+        sa.func.count().filter(each.amount.is_(None)).label("unpriced"),
+        sa.func.count().filter(each.amount.is_not(None), each.converted.is_(None)).label("unconverted"),
+    ).select_from(source)
+
+
+def _lost_of(row: Any, keys: int) -> Lost:
+    found = tuple(row[f"key_{place}"] for place in range(keys))
+    none = Decimal(0)
+    return Lost(
+        found, row["deals"], row["amount"] or none, row["days"] or none, row["unpriced"], row["unconverted"]
+    )
+
+
+def _outcomes(rows: Sequence[Any], pipeline: Pipeline) -> dict[UUID, StageOutcomes]:
+    result = {stage.id: StageOutcomes() for stage in pipeline.stages}
+    won, lost = pipeline.first(State.WON).id, pipeline.first(State.LOST).id
+    for row in rows:
+        outcome, deals, went_to = result[row["stage_id"]], row["deals"], row["next_id"]
+        if row["is_total"]:
+            outcome.entered, outcome.advanced = deals, row["advanced"]
+            outcome.average, outcome.median, outcome.p80 = row["average"], row["median"], row["p80"]
+            continue
+        if went_to is None:
+            outcome.standing += deals
+            continue
+        outcome.to[went_to] = deals
+        outcome.won += deals if went_to == won else 0
+        outcome.lost += deals if went_to == lost else 0
+        if went_to != lost and not row["advanced"]:
+            outcome.returned += deals
+    return result
