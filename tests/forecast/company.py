@@ -54,7 +54,8 @@ class Company:
             broker.start()
             await broker.connected()
             await broker.keep_stream(service)
-        await self.stack.start("opportunities", "forecast")
+        if "forecast" not in self.stack.services:
+            await self.stack.start("opportunities", "forecast")
         await self.tenant(currency, **settings)
         pipelines = opportunities_pb2_grpc.PipelineServiceStub(
             self.stack.channel("opportunities", "operations")
