@@ -121,14 +121,29 @@ Step = Callable[[Call, Running], Awaitable[Advanced | Finished]]
 
 
 async def start(
-    call: Call, kind: str, payload: Mapping[str, Any] | None = None, *, total: int | None = None
+    call: Call,
+    kind: str,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    total: int | None = None,
+    id: UUID | None = None,
 ) -> Operation:
-    """Begins an operation once the call's transaction is committed; the payload is JSON."""
-    id = new_id()
+    """Begins an operation once the call's transaction is committed; the payload is JSON. An id that follows
+    from the request lets a repeated one find the operation again."""
+    id = id or new_id()
     values = {"id": id, "kind": kind, "total": total, "actor": call.caller.actor, "now": call.now}
     await call.tx.execute(_START, {**values, "payload": orjson.dumps(payload or {}).decode()})
     await due.schedule(call, _due_kind(kind), str(id), call.now)
     return await _get(call, id, None)
+
+
+async def get(call: Call, id: UUID) -> Operation:
+    """An operation that the caller began, or may see.
+
+    Raises:
+        OperationNotFound: there is none.
+    """
+    return await _get(call, id, _actor_seen(call))
 
 
 def due_handlers(steps: Mapping[str, Step]) -> dict[str, due.Handler]:

@@ -97,6 +97,7 @@ DEALS: Final = (
     opportunities.OpportunityUndeleted,
     opportunities.OpportunityMerged,
     opportunities.OpportunitySplit,
+    opportunities.OpportunityOrderNoticed,
 )
 """The events of deals."""
 

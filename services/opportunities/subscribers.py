@@ -17,12 +17,29 @@ from chassis.entity import Event
 from chassis.reporting_lines import reporting_line_changed
 from chassis.subscriptions import Received, Subscriptions, by_way_of
 from services.opportunities import keeping, wire
-from services.opportunities.domain import Acceptance, Opportunity, PrimaryQuote, QuoteSettings, State
-from services.opportunities.store import OpportunityStore, PipelineStore, QuoteSettingsStore, StageBook
+from services.opportunities.domain import (
+    Acceptance,
+    Opportunity,
+    OrderNotNoticed,
+    OrderOutcome,
+    PrimaryQuote,
+    QuoteSettings,
+    State,
+)
+from services.opportunities.store import (
+    BelongingStore,
+    DealQuoteStore,
+    OpportunityStore,
+    PipelineStore,
+    QuoteSettingsStore,
+    StageBook,
+)
 from services.opportunities.store.competitors import CustomerStore
 from services.opportunities.wire import competitors as wire_customers
 
 subscriptions = Subscriptions()
+
+_OPEN = (Quote.DRAFT, Quote.IN_APPROVAL, Quote.APPROVED, Quote.SENT, Quote.VIEWED)
 
 # what is kept of deals, rates and settings, and what follows for alerts
 keeping.listen(subscriptions)

@@ -192,7 +192,7 @@ def test_a_stage_that_deals_stand_in_is_not_removed_and_keeps_its_kind() -> None
     for stages in ((QUALIFICATION, WON, LOST), (replace(CONTACT, kind=State.WON), QUALIFICATION, LOST)):
         pipeline = starting_pipeline(PIPELINE.id)
         with pytest.raises(StageInUse):
-            pipeline.change({"stages": stages}, frozenset({CONTACT.id}))
+            pipeline.change({"stages": stages}, frozenset({CONTACT.id}), NOW)
 
 
 def test_a_stage_of_another_pipeline_is_not_found() -> None:

@@ -45,6 +45,18 @@ from services.opportunities.domain.details import (
 from services.opportunities.domain.details import (
     TooMany as TooMany,
 )
+from services.opportunities.domain.gates import (
+    GateNotPassed as GateNotPassed,
+)
+from services.opportunities.domain.gates import (
+    GatesHold as GatesHold,
+)
+from services.opportunities.domain.gates import (
+    MoveNotAllowed as MoveNotAllowed,
+)
+from services.opportunities.domain.gates import (
+    Unmet as Unmet,
+)
 from services.opportunities.domain.merging import (
     AccountsDiffer as AccountsDiffer,
 )
@@ -124,6 +136,9 @@ from services.opportunities.domain.opportunities import (
     OpportunityOpen as OpportunityOpen,
 )
 from services.opportunities.domain.opportunities import (
+    OpportunityOrderNoticed as OpportunityOrderNoticed,
+)
+from services.opportunities.domain.opportunities import (
     OpportunityReopened as OpportunityReopened,
 )
 from services.opportunities.domain.opportunities import (
@@ -145,6 +160,9 @@ from services.opportunities.domain.opportunities import (
     StageNotOpen as StageNotOpen,
 )
 from services.opportunities.domain.pipelines import (
+    ExitCriterion as ExitCriterion,
+)
+from services.opportunities.domain.pipelines import (
     ForecastCategory as ForecastCategory,
 )
 from services.opportunities.domain.pipelines import (
@@ -157,6 +175,9 @@ from services.opportunities.domain.pipelines import (
     PipelineIncomplete as PipelineIncomplete,
 )
 from services.opportunities.domain.pipelines import (
+    PipelineScopeTaken as PipelineScopeTaken,
+)
+from services.opportunities.domain.pipelines import (
     PipelineUpdated as PipelineUpdated,
 )
 from services.opportunities.domain.pipelines import (
@@ -166,13 +187,37 @@ from services.opportunities.domain.pipelines import (
     StageInUse as StageInUse,
 )
 from services.opportunities.domain.pipelines import (
+    StageMapWrong as StageMapWrong,
+)
+from services.opportunities.domain.pipelines import (
     StageNotFound as StageNotFound,
 )
 from services.opportunities.domain.pipelines import (
     State as State,
 )
 from services.opportunities.domain.pipelines import (
+    TooManyRetiredStages as TooManyRetiredStages,
+)
+from services.opportunities.domain.pipelines import (
+    WinGate as WinGate,
+)
+from services.opportunities.domain.pipelines import (
     starting_pipeline as starting_pipeline,
+)
+from services.opportunities.domain.quote_links import (
+    OrderNotice as OrderNotice,
+)
+from services.opportunities.domain.quote_links import (
+    OrderNotNoticed as OrderNotNoticed,
+)
+from services.opportunities.domain.quote_links import (
+    OrderOutcome as OrderOutcome,
+)
+from services.opportunities.domain.quote_links import (
+    QuoteLinks as QuoteLinks,
+)
+from services.opportunities.domain.quote_links import (
+    SiblingNotOffered as SiblingNotOffered,
 )
 from services.opportunities.domain.quote_settings import (
     Acceptance as Acceptance,

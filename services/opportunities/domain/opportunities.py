@@ -1,7 +1,7 @@
 """Opportunities. The stage decides everything: whether a deal is open, won or lost, how likely it is, and
 how the forecast counts it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from chassis.money import CurrenciesDiffer, Money, total
 from services.opportunities.domain.competition import check_competitors, with_competitor
 from services.opportunities.domain.details import DETAILS, MOST, PLAIN, Details, TooMany
 from services.opportunities.domain.pipelines import Pipeline, Stage, State
+from services.opportunities.domain.quote_links import NOTHING, OrderNotice, OrderNotNoticed, QuoteLinks
 
 
 class NameMissing(InvalidArgument):
@@ -152,6 +153,13 @@ class OpportunitySplit(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OpportunityOrderNoticed(Event):
+    """An order of it came to nothing."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class OpportunityDeleted(Event):
     """It was deleted."""
 
@@ -186,6 +194,7 @@ class Opportunity(Entity):
     primary_quote_at: datetime | None = None
     primary_quote_version: int = 0
     quote_proposal: QuoteProposal | None = None
+    quote_links: QuoteLinks | None = None
     details: Details = PLAIN
 
     @classmethod
@@ -241,6 +250,12 @@ class Opportunity(Entity):
         moved = OpportunityMoved(self._stage())
         self.stage_id = stage.id
         return moved
+
+    def migrate(self, stage: Stage) -> Event:
+        """Goes where the deals of its stage go that was taken out of the pipeline, open or closed."""
+        event: Event = OpportunityMoved(self._stage()) if self.state is State.OPEN else OpportunityUpdated()
+        self.stage_id = stage.id
+        return event
 
     def win(
         self,
@@ -382,6 +397,34 @@ class Opportunity(Entity):
         """
         self._proposal(None)
         self.quote_proposal = None
+        return OpportunityUpdated()
+
+    def offer_siblings(self, quote_ids: Iterable[UUID]) -> OpportunityUpdated:
+        """Offers to close the quotes that were left open when another one was accepted."""
+        self.quote_links = (self.quote_links or NOTHING).offering(quote_ids)
+        return OpportunityUpdated()
+
+    def drop_siblings(self, quote_ids: Iterable[UUID]) -> OpportunityUpdated:
+        """No longer offers to close quotes: they have ended, or are kept."""
+        if self.quote_links is not None:
+            self.quote_links = self.quote_links.without_siblings(quote_ids)
+        return OpportunityUpdated()
+
+    def notice_order(self, notice: OrderNotice) -> OpportunityOrderNoticed:
+        """Tells its owner of an order that came to nothing; stage and amount stay as they are."""
+        self.quote_links = (self.quote_links or NOTHING).noticing(notice)
+        return OpportunityOrderNoticed(notice.order_id)
+
+    def forget_order(self, order_id: UUID) -> OpportunityUpdated:
+        """What was said of an order holds no more: it was taken after all, or somebody took note.
+
+        Raises:
+            OrderNotNoticed: nothing was said of it.
+        """
+        links = self.quote_links or NOTHING
+        if all(notice.order_id != order_id for notice in links.order_notices):
+            raise OrderNotNoticed
+        self.quote_links = links.without_order(order_id)
         return OpportunityUpdated()
 
     def delete(self, at: datetime) -> OpportunityDeleted:

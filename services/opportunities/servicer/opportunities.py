@@ -1,36 +1,49 @@
 """The deals: one short method for each RPC."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis import batch, sight
 from chassis.call import Call
-from chassis.convert import date_of, datetime_of, fields_to_change, money_of, uuid_of
+from chassis.convert import datetime_of, fields_to_change, uuid_of
 from chassis.entity import Event
 from services.opportunities import wire
-from services.opportunities.domain import LostReasonMissing, Opportunity, State
-from services.opportunities.store import OpportunityStore, Pipelines
+from services.opportunities.criteria import gatekeeper
+from services.opportunities.domain import GatesHold, Opportunity
+from services.opportunities.servicer.moves import MovesServicer
+from services.opportunities.servicer.quote_links import QuoteLinksServicer
+from services.opportunities.store import Entrant, OpportunityStore, Pipelines
+
+if TYPE_CHECKING:
+    from sfa.quotes.v1.quotes_pb2_grpc import QuoteServiceAsyncStub
 
 
-class OpportunityServicer:
+class OpportunityServicer(MovesServicer, QuoteLinksServicer):
     """The deals."""
 
-    def __init__(self, pipelines: Pipelines) -> None:
+    def __init__(self, pipelines: Pipelines, quotes: QuoteServiceAsyncStub) -> None:
         self.pipelines = pipelines
+        self.quotes = quotes
 
     async def CreateOpportunity(self, request: pb.CreateOpportunityRequest, call: Call) -> pb.Opportunity:
         asked = request.opportunity
         fields = {"owner_id": call.caller.user_id, **fields_to_change(asked, None, wire.NEW_FIELDS)}
         await sight.check_owner(call, fields["owner_id"], "opportunity.owner_id")
         effective_at = call.effective_at(request.effective_time)
-        stage_id = uuid_of(asked.stage_id)
-        pipeline, stage = (await self.pipelines.book(call, stage_id)).entry(stage_id)
+        entrant = Entrant.of(asked, fields["owner_id"])
+        book = await self.pipelines.book(call, entrant.stage_id)
+        pipeline, stage = book.entry(entrant, await self.pipelines.belonging(call, book, (entrant,)))
         deal, created = Opportunity.create(
             fields, pipeline, stage, effective_at or call.now, uuid_of(asked.id)
         )
+        gatekeeper.check_entry(deal, pipeline, stage, call.now)
         await OpportunityStore(call).add(deal, created, effective_at)
         return wire.opportunity_to_proto(deal)
 
@@ -67,70 +80,6 @@ class OpportunityServicer:
         await store.save(deal, deal.change(fields), call.effective_at(request.effective_time))
         return wire.opportunity_to_proto(deal)
 
-    async def MoveOpportunity(self, request: pb.MoveOpportunityRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        deal = await store.get(request.id, request.etag)
-        stage_id = UUID(request.stage_id)
-        stage = (await self.pipelines.book(call, stage_id)).of(deal).stage(stage_id)
-        await store.save(deal, deal.move(stage), call.effective_at(request.effective_time))
-        return wire.opportunity_to_proto(deal)
-
-    async def WinOpportunity(self, request: pb.WinOpportunityRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        effective_at = call.effective_at(request.effective_time)
-        amount = money_of(request.amount, "amount") if request.HasField("amount") else None
-        close_date = date_of(request.close_date, "close_date") if request.HasField("close_date") else None
-        deal = await store.get(request.id, request.etag)
-        won = (await self.pipelines.book(call, deal.stage_id)).of(deal).first(State.WON)
-        await store.save(deal, deal.win(won, effective_at or call.now, close_date, amount), effective_at)
-        return wire.opportunity_to_proto(deal)
-
-    async def LoseOpportunity(self, request: pb.LoseOpportunityRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        effective_at = call.effective_at(request.effective_time)
-        close_date = date_of(request.close_date, "close_date") if request.HasField("close_date") else None
-        if not request.lost_reason:
-            raise LostReasonMissing
-        deal = await store.get(request.id, request.etag)
-        lost = (await self.pipelines.book(call, deal.stage_id)).of(deal).first(State.LOST)
-        event = deal.lose(lost, request.lost_reason, effective_at or call.now, close_date)
-        await store.save(deal, event, effective_at)
-        return wire.opportunity_to_proto(deal)
-
-    async def ReopenOpportunity(self, request: pb.ReopenOpportunityRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        deal = await store.get(request.id, request.etag)
-        pipeline = (await self.pipelines.book(call, deal.stage_id)).of(deal)
-        target = uuid_of(request.stage_id) or deal.closed_from or pipeline.first(State.OPEN).id
-        await store.save(deal, deal.reopen(pipeline.stage(target)))
-        return wire.opportunity_to_proto(deal)
-
-    async def ConfirmQuote(self, request: pb.ConfirmQuoteRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        deal = await store.get(request.id, request.etag)
-        await store.save(deal, deal.confirm_quote(uuid_of(request.quote_id)))
-        return wire.opportunity_to_proto(deal)
-
-    async def DismissQuote(self, request: pb.DismissQuoteRequest, call: Call) -> pb.Opportunity:
-        store = OpportunityStore(call)
-        deal = await store.get(request.id, request.etag)
-        await store.save(deal, deal.dismiss_quote())
-        return wire.opportunity_to_proto(deal)
-
-    async def CheckMove(self, request: pb.CheckMoveRequest, call: Call) -> pb.CheckMoveResponse:
-        raise NotImplementedError
-
-    async def CloseSiblingQuotes(
-        self, request: pb.CloseSiblingQuotesRequest, call: Call
-    ) -> pb.Opportunity:
-        raise NotImplementedError
-
-    async def KeepSiblingQuotes(self, request: pb.KeepSiblingQuotesRequest, call: Call) -> pb.Opportunity:
-        raise NotImplementedError
-
-    async def AcknowledgeOrder(self, request: pb.AcknowledgeOrderRequest, call: Call) -> pb.Opportunity:
-        raise NotImplementedError
-
     async def DeleteOpportunity(self, request: pb.DeleteOpportunityRequest, call: Call) -> pb.Opportunity:
         store = OpportunityStore(call)
         deal = await store.get(request.id, request.etag)
@@ -140,14 +89,23 @@ class OpportunityServicer:
     async def UndeleteOpportunity(self, request: pb.UndeleteOpportunityRequest, call: Call) -> pb.Opportunity:
         store = OpportunityStore(call)
         deal = await store.get(request.id, deleted=True)
-        await store.save(deal, deal.undelete(call.now))
+        event = deal.undelete(call.now)
+        assert deal.stage_id is not None
+        # its stage may have been taken out meanwhile
+        deal.stage_id = (await self.pipelines.book(call, deal.stage_id)).of(deal).standing(deal.stage_id).id
+        await store.save(deal, event)
         return wire.opportunity_to_proto(deal)
 
     async def BatchUpsertOpportunities(
         self, request: pb.BatchUpsertOpportunitiesRequest, call: Call
     ) -> pb.BatchUpsertOpportunitiesResponse:
+        if request.skip_gates and "history.write" not in call.caller.permissions:
+            raise GatesHold
         stages = await self.pipelines.book(call)
         owners = await sight.owners_within(call)
+        first = ((row.history[0] if row.history else row).opportunity for row in request.rows)
+        entrants = (Entrant.of(each, uuid_of(each.owner_id) or call.caller.user_id) for each in first)
+        belonging = await self.pipelines.belonging(call, stages, entrants)
 
         def put(
             row: batch.Row, deal: Opportunity | None
@@ -157,7 +115,6 @@ class OpportunityServicer:
                 states = [*((past.opportunity, past.effective_time) for past in row.content.history), *states]
             for asked, effective_time in states:
                 effective_at = call.effective_at(effective_time)
-                stage_id = uuid_of(asked.stage_id)
                 event: Event
                 if deal is None:
                     fields = {
@@ -166,15 +123,26 @@ class OpportunityServicer:
                     }
                     owners.check(fields["owner_id"], "opportunity.owner_id")
                     fields["external_ids"] = row.external_ids
-                    pipeline, stage = stages.entry(stage_id)
+                    pipeline, stage = stages.entry(Entrant.of(asked, fields["owner_id"]), belonging)
                     deal, event = Opportunity.create(
                         fields, pipeline, stage, effective_at or call.now, row.id
                     )
+                    if not request.skip_gates:
+                        gatekeeper.check_entry(deal, pipeline, stage, call.now)
                 else:
                     fields = fields_to_change(asked, None, wire.FIELDS)
                     if "owner_id" in fields:
                         owners.check(fields["owner_id"], "opportunity.owner_id")
+                    stage_id = uuid_of(asked.stage_id)
                     target = stages.of(deal).stage(stage_id, "opportunity.stage_id") if stage_id else None
+                    if target is not None and target.id != deal.stage_id and not request.skip_gates:
+                        gatekeeper.check_move(
+                            deal,
+                            stages.of(deal),
+                            target,
+                            call.now,
+                            partial(Opportunity.change, fields=fields),
+                        )
                     event = deal.put(fields, target, effective_at or call.now)
                 yield deal, event, effective_at
 

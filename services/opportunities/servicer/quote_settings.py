@@ -6,7 +6,7 @@ from chassis.call import Call
 from chassis.convert import fields_to_change
 from services.opportunities import wire
 from services.opportunities.domain import StageNotOpen, State
-from services.opportunities.store import Pipelines, QuoteSettingsStore
+from services.opportunities.store import Entrant, Pipelines, QuoteSettingsStore
 
 
 class QuoteSettingsServicer:
@@ -26,9 +26,8 @@ class QuoteSettingsServicer:
         settings = await store.current(request.etag)
         event = settings.change(fields)
         if (stage_id := settings.acceptance_stage_id) is not None:
-            _, stage = (await self.pipelines.book(call, stage_id)).entry(
-                stage_id, "quote_settings.acceptance_stage_id"
-            )
+            book = await self.pipelines.book(call, stage_id)
+            _, stage = book.entry(Entrant(stage_id), field="quote_settings.acceptance_stage_id")
             if stage.kind is not State.OPEN:
                 raise StageNotOpen
         await store.save(settings, event)

@@ -1,5 +1,6 @@
 """The tables of deals, and which domain class a row becomes."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,9 @@ from services.opportunities import wire
 from services.opportunities.domain import (
     LineItem,
     Opportunity,
+    OrderNotice,
+    OrderOutcome,
+    QuoteLinks,
     QuoteProposal,
     State,
 )
@@ -46,6 +50,7 @@ opportunities = entity_table(
     timestamp_column("primary_quote_at"),
     Column("primary_quote_version", BigInteger),
     Column("quote_proposal", JSONB),
+    Column("quote_links", JSONB),
     Column("next_step_date", Date),
     Column("details", JSONB),
 )
@@ -64,6 +69,24 @@ def _proposal(item: Any) -> QuoteProposal:
     assert amount is not None
     lines = tuple(map(_line, item["line_items"]))
     return QuoteProposal(UUID(item["quote_id"]), item["version"], amount, lines)
+
+
+def _notice(item: Any) -> OrderNotice:
+    total = money_of(item["total"])
+    assert total is not None
+    return OrderNotice(
+        UUID(item["order_id"]),
+        item["order_number"],
+        UUID(item["quote_id"]),
+        OrderOutcome(item["kind"]),
+        datetime.fromisoformat(item["at"]),
+        item["reason"],
+        total,
+    )
+
+
+def _links(item: Any) -> QuoteLinks:
+    return QuoteLinks(tuple(map(UUID, item["sibling_quote_ids"])), tuple(map(_notice, item["order_notices"])))
 
 
 def _listed(key: str, kind: FieldType, *path: str) -> Field:
@@ -109,6 +132,7 @@ OPPORTUNITY = EntityType(
         "state": enumerated(State),
         "line_items": listed(LineItem, _line),
         "quote_proposal": document(_proposal),
+        "quote_links": document(_links),
         "contact_ids": array(),
         "details": DETAILS_CODEC,
     },

@@ -8,7 +8,13 @@ from services.opportunities.wire.opportunities import (
     proposal_of,
     version_to_proto,
 )
-from services.opportunities.wire.pipelines import PIPELINE_FIELDS, pipeline_to_proto
+from services.opportunities.wire.pipelines import (
+    PIPELINE_FIELDS,
+    move_check_to_proto,
+    pipeline_to_proto,
+    pipeline_version_to_proto,
+)
+from services.opportunities.wire.quote_links import notice_of
 from services.opportunities.wire.quote_settings import QUOTE_SETTINGS_FIELDS, quote_settings_to_proto
 
 __all__ = [
@@ -16,9 +22,12 @@ __all__ = [
     "NEW_FIELDS",
     "PIPELINE_FIELDS",
     "QUOTE_SETTINGS_FIELDS",
+    "move_check_to_proto",
+    "notice_of",
     "opportunity_to_proto",
     "parts_of",
     "pipeline_to_proto",
+    "pipeline_version_to_proto",
     "proposal_of",
     "quote_settings_to_proto",
     "version_to_proto",

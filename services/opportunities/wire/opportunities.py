@@ -19,6 +19,7 @@ from services.opportunities.domain import (
     State,
 )
 from services.opportunities.wire.details import DETAIL_FIELDS, add_details
+from services.opportunities.wire.quote_links import add_quote_links
 
 _STATES = {state: pb.Opportunity.State.Value(state.name) for state in State}
 
@@ -42,6 +43,8 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
         convert.set_date(result.close_date, deal.close_date)
     if deal.closed_at is not None:
         convert.set_timestamp(result.close_time, deal.closed_at)
+    if deal.closed_from is not None:
+        result.closed_from_stage_id = str(deal.closed_from)
     result.lost_reason = deal.lost_reason
     result.next_step = deal.next_step
     if deal.next_step_date is not None:
@@ -58,6 +61,8 @@ def opportunity_to_proto(deal: Opportunity) -> pb.Opportunity:
         result.quote_proposal.quote_etag = str(proposal.version)
         convert.set_money(result.quote_proposal.amount, proposal.amount)
         _add_lines(result.quote_proposal.line_items, proposal.line_items)
+    if deal.quote_links is not None:
+        add_quote_links(result, deal.quote_links)
     if deal.details is not PLAIN:
         add_details(result, deal)
     return result
