@@ -149,7 +149,7 @@ def short(amount: float | Decimal) -> str:
 
 def signed(amount: float | Decimal) -> str:
     """The same with its sign; a true minus."""
-    text = short(abs(amount))
+    text = short(abs(float(amount)))
     return text if not amount else f"+{text}" if amount > 0 else f"\u2212{text}"
 
 

@@ -1,12 +1,23 @@
 """Forecast: what the quarter will bring, live."""
 
+from sfa.forecast.v1 import changes_pb2, judgement_pb2, quotas_pb2
 from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis.service import Service, ServiceContext
+from services.forecast.attainment import Attainment
 from services.forecast.book import Books
-from services.forecast.servicer import ForecastServicer
+from services.forecast.expiry import EXPIRY, expire
+from services.forecast.judgement import Judgements
+from services.forecast.servicer import (
+    ForecastChangesServicer,
+    ForecastServicer,
+    JudgementServicer,
+    QuotaServicer,
+)
 from services.forecast.streaming import Changes
 from services.forecast.subscribers import subscriptions
+from services.forecast.tables.judgement import FORECAST_SUBMISSION
+from services.forecast.tables.quotas import QUOTA
 from services.forecast.watermarks import Watermarks
 
 
@@ -21,6 +32,17 @@ def build(context: ServiceContext) -> Service:
             pb.DESCRIPTOR.services_by_name["ForecastService"]: ForecastServicer(
                 books, changes, watermarks, context.peers
             ),
+            changes_pb2.DESCRIPTOR.services_by_name["ForecastChangesService"]: ForecastChangesServicer(
+                books, watermarks
+            ),
+            judgement_pb2.DESCRIPTOR.services_by_name["JudgementService"]: JudgementServicer(
+                books, Judgements(books, watermarks)
+            ),
+            quotas_pb2.DESCRIPTOR.services_by_name["QuotaService"]: QuotaServicer(
+                books, Attainment(books, watermarks)
+            ),
         },
+        entities=[FORECAST_SUBMISSION, QUOTA],
         subscriptions=heard,
+        due={EXPIRY: expire},
     )

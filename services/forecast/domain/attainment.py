@@ -41,11 +41,12 @@ class Seat:
     """For it with everything below: a team's, a territory's, a product's."""
 
 
-def assign(seats: Sequence[Seat]) -> dict[str, Assigned]:
+def assign(seats: Sequence[Seat], *, by_person: bool = True) -> dict[str, Assigned]:
     """What each node is to win; parents stand before their children.
 
-    What comes up is what people are to win, one by one: so the roots of all trees are the same. Only
-    where nobody below has a quota of their own does what is stated for a team come up instead.
+    In trees of people what comes up is what they are to win, one by one: so the roots of all trees are
+    the same. Only where nobody below has a quota of their own does what is stated for a team come up
+    instead. In other trees what is stated for a node comes up, whatever is stated below it.
     """
     below: dict[str, Target] = {}
     has_children = {seat.parent_id for seat in seats}
@@ -55,8 +56,8 @@ def assign(seats: Sequence[Seat]) -> dict[str, Assigned]:
         stated = seat.stated
         if stated is None and seat.id not in has_children:
             stated = seat.own
-        comes_up = rolled_up or seat.stated
-        result[seat.id] = Assigned(stated, comes_up)
+        comes_up = rolled_up or seat.stated if by_person else seat.stated or rolled_up
+        result[seat.id] = Assigned(stated, rolled_up or seat.stated)
         if comes_up is not None:
             below[seat.parent_id] = _sum(below.get(seat.parent_id), comes_up)
     return {seat.id: result[seat.id] for seat in seats}

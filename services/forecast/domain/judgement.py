@@ -43,10 +43,8 @@ class FieldMissing(InvalidArgument):
 class CategoryNotJudged(InvalidArgument):
     """A category was named that nobody has a say in."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "A submission is about COMMIT, BEST_CASE or PIPELINE.", field="forecast_submission.category"
-        )
+    def __init__(self, field: str = "forecast_submission.category") -> None:
+        super().__init__("A submission is about COMMIT, BEST_CASE or PIPELINE.", field=field)
 
 
 class AmountNegative(InvalidArgument):

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from chassis.database import Transaction
 from chassis.history import decoded, resource_of
@@ -37,11 +39,11 @@ async def resources_at(tx: Transaction, entity: str, ids: Sequence[UUID], instan
     columns = changes.c
     wanted = columns.entity_id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Uuid)))
     statement = sa.select(columns.event_type, columns.event).where(columns.entity == entity, wanted)
-    order = [columns.entity_id]
+    order: list[sa.ColumnElement[Any]] = [columns.entity_id]
     if instant.recorded_at is not None:
         statement = statement.where(columns.recorded_at <= instant.recorded_at)
     if instant.effective_at is not None:
         statement = statement.where(columns.effective_at <= instant.effective_at)
         order.append(columns.effective_at.desc())
-    statement = statement.distinct(columns.entity_id).order_by(*order, columns.version.desc())
+    statement = statement.ext(distinct_on(columns.entity_id)).order_by(*order, columns.version.desc())
     return [resource_of(decoded(row["event_type"], row["event"])) for row in await tx.read(statement)]
