@@ -28,6 +28,7 @@ DEAL_EVENTS = (
     events.OpportunityUndeleted,
     events.OpportunityMerged,
     events.OpportunitySplit,
+    events.OpportunityOrderNoticed,
 )
 """Everything that makes a version of a deal."""
 
