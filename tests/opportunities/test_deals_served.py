@@ -112,7 +112,7 @@ async def test_everything_that_a_deal_may_have_comes_back_as_it_was_sent(service
         assert getattr(made, name) == getattr(sent, name)
     assert await stub.GetOpportunity(pb.GetOpportunityRequest(id=made.id)) == made
     cleared = await update(stub, made.id, "splits", "team", "tags", "next_step_date", "win_reason")
-    assert not (cleared.splits or cleared.team or cleared.tags)
+    assert [*cleared.splits, *cleared.team, *cleared.tags] == []
     assert not cleared.HasField("next_step_date")
 
 

@@ -166,6 +166,9 @@ from services.opportunities.domain.pipelines import (
     ForecastCategory as ForecastCategory,
 )
 from services.opportunities.domain.pipelines import (
+    ForecastCategoryFixed as ForecastCategoryFixed,
+)
+from services.opportunities.domain.pipelines import (
     Pipeline as Pipeline,
 )
 from services.opportunities.domain.pipelines import (

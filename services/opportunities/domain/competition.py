@@ -27,6 +27,13 @@ class CompetitorTwice(InvalidArgument):
         )
 
 
+class CompetitorMissing(InvalidArgument):
+    """A deal was lost at a price, and nobody asked it."""
+
+    def __init__(self) -> None:
+        super().__init__("Say which competitor asked that price.", field="lost_to_competitor_id")
+
+
 @dataclass(frozen=True, slots=True)
 class DealCompetitor:
     """A competitor in a deal: with what, at which price."""

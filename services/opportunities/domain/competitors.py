@@ -270,7 +270,10 @@ def by_threat(rivals: Sequence[DealCompetitor]) -> list[DealCompetitor]:
 
 
 def check_named(
-    fields: Mapping[str, Any], known: Mapping[UUID, Competitor], before: Iterable[DealCompetitor] = ()
+    fields: Mapping[str, Any],
+    known: Mapping[UUID, Competitor],
+    before: Iterable[DealCompetitor] = (),
+    within: str = "opportunity.",
 ) -> None:
     """Whether the competitors that a change of a deal names are there; those that it has had may be deleted.
 
@@ -281,7 +284,7 @@ def check_named(
     for index, rival in enumerate(fields.get("competitors") or ()):
         if had.get(rival.competitor_id) == rival:
             continue
-        field = f"opportunity.competitors[{index}]"
+        field = f"{within}competitors[{index}]"
         competitor = known.get(rival.competitor_id)
         if competitor is None or (competitor.deleted_at is not None and rival.competitor_id not in had):
             raise CompetitorUnknown(rival.competitor_id, f"{field}.competitor_id")
@@ -293,7 +296,7 @@ def check_named(
     if winner is not None and winner not in had:
         competitor = known.get(winner)
         if competitor is None or competitor.deleted_at is not None:
-            raise CompetitorUnknown(winner, "opportunity.lost_to_competitor_id")
+            raise CompetitorUnknown(winner, f"{within}lost_to_competitor_id")
 
 
 def _folded(texts: Iterable[str]) -> set[str]:

@@ -12,7 +12,11 @@ from chassis.entity import Entity, Event
 from chassis.errors import FailedPrecondition, InvalidArgument
 from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
-from services.opportunities.domain.competition import check_competitors, with_competitor
+from services.opportunities.domain.competition import (
+    CompetitorMissing,
+    check_competitors,
+    with_competitor,
+)
 from services.opportunities.domain.details import DETAILS, MOST, PLAIN, Details, TooMany
 from services.opportunities.domain.pipelines import Pipeline, Stage, State
 from services.opportunities.domain.quote_links import NOTHING, OrderNotice, OrderNotNoticed, QuoteLinks
@@ -205,7 +209,9 @@ class Opportunity(Entity):
 
         Raises:
             NameMissing, AmountDiffersFromLines, CurrenciesDiffer: the values do not make a deal.
+            ForecastCategoryFixed: the pipeline leaves it to its stages.
         """
+        pipeline.check_category(fields)
         deal = cls(id=id or new_id(), pipeline_id=pipeline.id, stage_id=stage.id, state=stage.kind)
         deal.change(fields)
         if stage.kind is not State.OPEN:
@@ -293,15 +299,20 @@ class Opportunity(Entity):
 
         Raises:
             OpportunityClosed: it is closed already.
+            CompetitorMissing: there is a price, and nobody who asks it.
             CurrenciesDiffer: the price is in another currency than the deal.
         """
         if self.state is not State.OPEN:
             raise OpportunityClosed(self.state)
         event = OpportunityLost(self._stage())
         self.lost_reason = reason
+        if price is not None:
+            if competitor_id is None:
+                raise CompetitorMissing
+            if self.amount is not None and price.currency != self.amount.currency:
+                raise CurrenciesDiffer(price.currency, self.amount.currency, field="competitor_price")
         if competitor_id is not None:
             rivals = with_competitor(self.details.competitors, competitor_id, price)
-            check_competitors(rivals, self.amount.currency if self.amount else None)
             self.details = self.details.changed(
                 {"competitors": rivals, "lost_to_competitor_id": competitor_id}
             )

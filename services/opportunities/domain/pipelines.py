@@ -128,6 +128,16 @@ class PipelineCreated(Event):
     """A pipeline was made."""
 
 
+class ForecastCategoryFixed(FailedPrecondition):
+    """An owner was to say how the forecast counts a deal, where only the stage says so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "In this pipeline the stage alone says how the forecast counts an opportunity.",
+            field="opportunity.forecast_category",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineUpdated(Event):
     """A pipeline was changed."""
@@ -143,6 +153,7 @@ class Pipeline(Entity):
     manager_ids: tuple[UUID, ...] = ()
     product_families: tuple[str, ...] = ()
     win_gate: WinGate = WinGate.ALL_STAGES
+    is_forecast_category_fixed: bool = False
     retired_stages: tuple[Stage, ...] = ()
 
     def create(self) -> PipelineCreated:
@@ -203,6 +214,11 @@ class Pipeline(Entity):
                 raise PipelineScopeTaken("team", other.name, "pipeline.manager_ids")
             if not set(self.product_families).isdisjoint(other.product_families):
                 raise PipelineScopeTaken("product line", other.name, "pipeline.product_families")
+
+    def check_category(self, fields: Mapping[str, Any]) -> None:
+        """Raises ForecastCategoryFixed where a change of a deal says what only its stage says here."""
+        if self.is_forecast_category_fixed and fields.get("forecast_category") is not None:
+            raise ForecastCategoryFixed
 
     def stage(self, id: UUID, field: str = "stage_id") -> Stage:
         """The stage with this id.

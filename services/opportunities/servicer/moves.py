@@ -14,6 +14,7 @@ from services.opportunities import wire
 from services.opportunities.criteria import gatekeeper
 from services.opportunities.domain import LostReasonMissing, Opportunity, State
 from services.opportunities.store import OpportunityStore, Pipelines
+from services.opportunities.store.competitors import NamedCompetitors
 
 
 class MovesServicer:
@@ -52,8 +53,10 @@ class MovesServicer:
         pipeline = (await self.pipelines.book(call, deal.stage_id)).of(deal)
         won = pipeline.first(State.WON)
         if deal.state is State.OPEN:
-            gatekeeper.check_move(deal, pipeline, won, call.now, _given(amount, close_date))
-        await store.save(deal, deal.win(won, effective_at or call.now, close_date, amount), effective_at)
+            given = _given(amount, close_date, request.win_reason)
+            gatekeeper.check_move(deal, pipeline, won, call.now, given)
+        event = deal.win(won, effective_at or call.now, close_date, amount, request.win_reason)
+        await store.save(deal, event, effective_at)
         return wire.opportunity_to_proto(deal)
 
     async def LoseOpportunity(self, request: pb.LoseOpportunityRequest, call: Call) -> pb.Opportunity:
@@ -64,7 +67,18 @@ class MovesServicer:
             raise LostReasonMissing
         deal = await store.get(request.id, request.etag)
         lost = (await self.pipelines.book(call, deal.stage_id)).of(deal).first(State.LOST)
-        event = deal.lose(lost, request.lost_reason, effective_at or call.now, close_date)
+        rival = uuid_of(request.lost_to_competitor_id)
+        if rival is not None:
+            named = {"lost_to_competitor_id": rival}
+            competitors = await NamedCompetitors.of(call, named)
+            competitors.check(named, deal.details.competitors, within="")
+        price = (
+            money_of(request.competitor_price, "competitor_price")
+            if request.HasField("competitor_price")
+            else None
+        )
+        at = effective_at or call.now
+        event = deal.lose(lost, request.lost_reason, at, close_date, rival, price)
         await store.save(deal, event, effective_at)
         return wire.opportunity_to_proto(deal)
 
@@ -78,11 +92,13 @@ class MovesServicer:
         return wire.opportunity_to_proto(deal)
 
 
-def _given(amount: Money | None, close_date: date | None) -> Callable[[Opportunity], Any]:
+def _given(amount: Money | None, close_date: date | None, win_reason: str) -> Callable[[Opportunity], Any]:
     """What a request to win says of the deal besides what is on record."""
 
     def take(deal: Opportunity) -> None:
         deal.amount = amount if amount is not None else deal.amount
         deal.close_date = close_date if close_date is not None else deal.close_date
+        if win_reason:
+            deal.details = deal.details.changed({"win_reason": win_reason})
 
     return take

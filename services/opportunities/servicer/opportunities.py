@@ -20,6 +20,7 @@ from services.opportunities.domain import GatesHold, Opportunity
 from services.opportunities.servicer.moves import MovesServicer
 from services.opportunities.servicer.quote_links import QuoteLinksServicer
 from services.opportunities.store import Entrant, OpportunityStore, Pipelines
+from services.opportunities.store.competitors import NamedCompetitors
 
 if TYPE_CHECKING:
     from sfa.quotes.v1.quotes_pb2_grpc import QuoteServiceAsyncStub
@@ -40,6 +41,7 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
         entrant = Entrant.of(asked, fields["owner_id"])
         book = await self.pipelines.book(call, entrant.stage_id)
         pipeline, stage = book.entry(entrant, await self.pipelines.belonging(call, book, (entrant,)))
+        (await NamedCompetitors.of(call, fields)).check(fields)
         deal, created = Opportunity.create(
             fields, pipeline, stage, effective_at or call.now, uuid_of(asked.id)
         )
@@ -77,6 +79,9 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
         if "owner_id" in fields:
             await sight.check_owner(call, fields["owner_id"], "opportunity.owner_id")
         deal = await store.get(request.id, request.etag)
+        (await NamedCompetitors.of(call, fields)).check(fields, deal.details.competitors)
+        if "forecast_category" in fields:
+            (await self.pipelines.book(call, deal.stage_id)).of(deal).check_category(fields)
         await store.save(deal, deal.change(fields), call.effective_at(request.effective_time))
         return wire.opportunity_to_proto(deal)
 
@@ -106,6 +111,9 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
         first = ((row.history[0] if row.history else row).opportunity for row in request.rows)
         entrants = (Entrant.of(each, uuid_of(each.owner_id) or call.caller.user_id) for each in first)
         belonging = await self.pipelines.belonging(call, stages, entrants)
+        asked_for = [row.opportunity for row in request.rows]
+        asked_for += [past.opportunity for row in request.rows for past in row.history]
+        competitors = await NamedCompetitors.in_messages(call, asked_for)
 
         def put(
             row: batch.Row, deal: Opportunity | None
@@ -122,6 +130,7 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
                         **fields_to_change(asked, None, wire.NEW_FIELDS),
                     }
                     owners.check(fields["owner_id"], "opportunity.owner_id")
+                    competitors.check(fields)
                     fields["external_ids"] = row.external_ids
                     pipeline, stage = stages.entry(Entrant.of(asked, fields["owner_id"]), belonging)
                     deal, event = Opportunity.create(
@@ -133,6 +142,8 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
                     fields = fields_to_change(asked, None, wire.FIELDS)
                     if "owner_id" in fields:
                         owners.check(fields["owner_id"], "opportunity.owner_id")
+                    competitors.check(fields, deal.details.competitors)
+                    stages.of(deal).check_category(fields)
                     stage_id = uuid_of(asked.stage_id)
                     target = stages.of(deal).stage(stage_id, "opportunity.stage_id") if stage_id else None
                     if target is not None and target.id != deal.stage_id and not request.skip_gates:

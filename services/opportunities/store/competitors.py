@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sfa.opportunities.v1.opportunities_pb2 import Opportunity
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call
@@ -81,17 +82,29 @@ class NamedCompetitors:
         self._known = known
 
     @classmethod
-    async def of(cls, call: Call, changes: Iterable[Mapping[str, Any]]) -> "NamedCompetitors":
-        """Those that the fields of changes name."""
-        ids: set[UUID] = set()
-        for fields in changes:
-            if not _NAMING.isdisjoint(fields):
-                ids.update(each.competitor_id for each in fields.get("competitors") or ())
-                if (winner := fields.get("lost_to_competitor_id")) is not None:
-                    ids.add(winner)
-        return cls(await CompetitorStore(call).get_many(list(ids)) if ids else {})
+    async def of(cls, call: Call, fields: Mapping[str, Any]) -> "NamedCompetitors":
+        """Those that the fields of a change name."""
+        if _NAMING.isdisjoint(fields):
+            return cls({})
+        ids = {each.competitor_id for each in fields.get("competitors") or ()}
+        if (winner := fields.get("lost_to_competitor_id")) is not None:
+            ids.add(winner)
+        return cls(await CompetitorStore(call).get_many(list(ids)))
 
-    def check(self, fields: Mapping[str, Any], before: Iterable[DealCompetitor] = ()) -> None:
-        """Raises CompetitorUnknown or CompetitorProductUnknown where a change names what is not there."""
+    @classmethod
+    async def in_messages(cls, call: Call, deals: Iterable[Opportunity]) -> "NamedCompetitors":
+        """Those that deals name which are asked for."""
+        ids: set[str] = set()
+        for deal in deals:
+            if deal.competitors or deal.lost_to_competitor_id:
+                ids.update(each.competitor_id for each in deal.competitors)
+                ids.add(deal.lost_to_competitor_id)
+        return cls(await CompetitorStore(call).get_many([UUID(id) for id in ids if id]))
+
+    def check(
+        self, fields: Mapping[str, Any], before: Iterable[DealCompetitor] = (), within: str = "opportunity."
+    ) -> None:
+        """Raises CompetitorUnknown or CompetitorProductUnknown where a change names what is not there;
+        `within` is where its fields stand in the request."""
         if not _NAMING.isdisjoint(fields):
-            check_named(fields, self._known, before)
+            check_named(fields, self._known, before, within)

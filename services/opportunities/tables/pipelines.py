@@ -31,6 +31,7 @@ pipelines = entity_table(
     Column("manager_ids", ARRAY(Uuid)),
     Column("product_families", ARRAY(Text)),
     Column("win_gate", Text),
+    Column("is_forecast_category_fixed", Boolean, nullable=False),
     Column("retired_stages", JSONB),
 )
 

@@ -41,6 +41,7 @@ def pipeline_to_proto(pipeline: Pipeline) -> pb.Pipeline:
     if pipeline.product_families:
         result.product_families.extend(pipeline.product_families)
     result.win_gate = _WIN_GATES[pipeline.win_gate]
+    result.is_forecast_category_fixed = pipeline.is_forecast_category_fixed
     for stage in pipeline.retired_stages:
         _add_stage(result.retired_stages, stage)
     return result
@@ -121,6 +122,7 @@ def _ids(texts: Iterable[str]) -> tuple[UUID, ...]:
 PIPELINE_FIELDS: Mapping[str, Callable[[pb.Pipeline], Any]] = {
     "name": lambda message: message.name,
     "is_default": lambda message: message.is_default,
+    "is_forecast_category_fixed": lambda message: message.is_forecast_category_fixed,
     "stages": _stages,
     "manager_ids": lambda message: _ids(message.manager_ids),
     "product_families": lambda message: tuple(dict.fromkeys(message.product_families)),

@@ -15,4 +15,8 @@ def upgrade() -> None:
         "CREATE INDEX opportunities_details ON data.opportunities"
         " USING gin (tenant_id, details jsonb_path_ops) WHERE details IS NOT NULL"
     )
+    migration.sql(
+        "ALTER TABLE data.pipelines ADD COLUMN is_forecast_category_fixed boolean NOT NULL DEFAULT false"
+    )
     migration.fence("opportunities")
+    migration.fence("pipelines")
