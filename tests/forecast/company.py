@@ -102,13 +102,17 @@ class Company:
         if manager:
             await self.reports(name, manager)
 
-    async def reports(self, name: str, manager: str, until: datetime | None = None) -> None:
+    async def reports(
+        self, name: str, manager: str, until: datetime | None = None, since: datetime | None = None
+    ) -> None:
         event = identity.ReportingLineChanged()
         line = event.reporting_line
         line.id = str(uuid5(self.stack.tenant, f"{name} reports to {manager}"))
         line.user_id, line.manager_id = self.id(name), self.id(manager)
         if until is not None:
             set_timestamp(line.end_time, until)
+        if since is not None:
+            set_timestamp(line.start_time, since)
         await self.say(event)
 
     async def territory(self, name: str, parent: str = "", *covered_by: str) -> None:

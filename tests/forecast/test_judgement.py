@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import ErrorInfo
+from google.type.money_pb2 import Money
 from grpc_status import rpc_status
 from sfa.api.v1.resource_pb2 import ExternalId, RowResult
 from sfa.forecast.v1 import events_pb2
@@ -72,7 +73,11 @@ async def judged(company: Company, name: str = "head", **fields: Any) -> dict[st
 
 def numbers(cell: pb.JudgementCell) -> tuple[int, int, int]:
     """What the system computes, what comes up, and what counts."""
-    return int(value(cell.system_amount)), int(value(cell.rolled_up_amount)), int(value(cell.judged_amount))
+    return whole(cell.system_amount), whole(cell.rolled_up_amount), whole(cell.judged_amount)
+
+
+def whole(amount: Money) -> int:
+    return int(value(amount))
 
 
 async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
@@ -87,7 +92,7 @@ async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
 async def test_what_a_rep_submits_stands_beside_the_systems_number(company: Company) -> None:
     said = await submit(company, "ray", "800", role="rep", note="The big one slips")
     assert (said.user_id, said.author_id) == (company.id("ray"), company.id("ray"))
-    assert (value(said.system_amount), value(said.adjustment)) == (1000, -200)
+    assert (whole(said.system_amount), whole(said.adjustment)) == (1000, -200)
     assert (said.state, said.etag, said.replaced_author_id) == (pb.ForecastSubmission.IN_FORCE, "1", "")
     cells = await judged(company)
     assert {name: numbers(cell) for name, cell in cells.items()} == {
@@ -97,23 +102,23 @@ async def test_what_a_rep_submits_stands_beside_the_systems_number(company: Comp
     level = cells["Ray"].levels[0]
     assert (level.author_name, level.note, level.levels_above) == ("Ray", "The big one slips", 0)
     figures = (await company.ask(QUARTER)).figures()
-    assert value(figures.cumulative.commit.amount) == 1110  # the system's number is what it was
+    assert whole(figures.cumulative.commit.amount) == 1110  # the system's number is what it was
 
 
 async def test_each_level_is_kept_apart_and_says_over_whom_and_by_how_much(company: Company) -> None:
     await submit(company, "ray", "800", role="rep")
     of_ray = await submit(company, "ann", "700", "ray")
-    assert (of_ray.replaced_author_id, value(of_ray.adjustment)) == (company.id("ray"), -100)
+    assert (of_ray.replaced_author_id, whole(of_ray.adjustment)) == (company.id("ray"), -100)
     over_ann = await submit(company, "head", "500", "ray")
-    assert (over_ann.replaced_author_id, value(over_ann.adjustment)) == (company.id("ann"), -200)
+    assert (over_ann.replaced_author_id, whole(over_ann.adjustment)) == (company.id("ann"), -200)
     team = await submit(company, "ann", "600")
-    assert (team.replaced_author_id, value(team.replaced_amount), value(team.system_amount)) == (
+    assert (team.replaced_author_id, whole(team.replaced_amount), whole(team.system_amount)) == (
         "",
         710,
         1010,
     )
     cells = await judged(company)
-    assert [(level.author_name, value(level.adjustment)) for level in cells["Ray"].levels] == [
+    assert [(level.author_name, whole(level.adjustment)) for level in cells["Ray"].levels] == [
         ("Ray", -200),
         ("Ann", -100),
         ("Head", -200),
@@ -142,7 +147,7 @@ async def test_submitting_again_revises_and_the_history_stays(company: Company) 
     await submit(company, "ray", "850", role="rep", note="Back on track")
     stub = judgements(company, "ray", "rep")
     history = await stub.ListForecastSubmissionVersions(pb.ListForecastSubmissionVersionsRequest(id=first.id))
-    assert [(each.event, value(each.forecast_submission.amount)) for each in history.versions] == [
+    assert [(each.event, whole(each.forecast_submission.amount)) for each in history.versions] == [
         ("ForecastSubmissionRevised", 850),
         ("ForecastSubmitted", 800),
     ]
@@ -210,8 +215,8 @@ async def test_the_outcome_is_kept_apart_and_every_level_is_measured_by_it(compa
     company.stack.clock.move(timedelta(days=10))  # the quarter is over
     await company.settled()
     ray = (await judged(company, as_of=said_at))["Ray"]
-    assert (numbers(ray), int(value(ray.outcome)), ray.is_over) == ((1000, 1000, 800), 900, True)
-    assert (value(ray.system_error), value(ray.levels[0].error)) == (100, -100)
+    assert (numbers(ray), whole(ray.outcome), ray.is_over) == ((1000, 1000, 800), 900, True)
+    assert (whole(ray.system_error), whole(ray.levels[0].error)) == (100, -100)
     reason = (await refusal(submit(company, "ray", "1", role="rep")))[1]
     assert reason == "PERIOD_OVER"
 
