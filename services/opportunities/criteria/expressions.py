@@ -161,7 +161,9 @@ def _source(text: str, tree: lark.Tree[Any]) -> str:
 
 
 def _fields(tree: lark.Tree[Any]) -> Iterator[str]:
-    for node in tree.find_pred(lambda node: node.data == "member_dot"):
+    """The fields of the deal that a part reads, as they are written in it."""
+    nodes = tree.find_pred(lambda node: node.data == "member_dot")
+    for node in sorted(nodes, key=lambda node: node.meta.end_pos):
         if _name(node.children[0]) == "opportunity":
             yield str(node.children[1])
 
