@@ -22,11 +22,12 @@ from chassis.client import Peers
 from services.forecast import wire
 from services.forecast.book import Books
 from services.forecast.book.deals import deals_at
-from services.forecast.domain.figures import NONE, Counting, Deal, Figures, Stage, Sum
+from services.forecast.book.reference import Tenant
+from services.forecast.dimensions import GroupBy, Question
+from services.forecast.domain.figures import Deal, Figures, Stage, Sum
 from services.forecast.domain.periods import UNDATED, Granularity
-from services.forecast.domain.trees import ALL, Node
-from services.forecast.figures import Selection
-from services.forecast.rollup import GroupBy, RollUp
+from services.forecast.recount import recounted
+from services.forecast.rollup import RollUp
 from services.forecast.store import HistoryStore
 
 _PAGE: Final = 500
@@ -34,7 +35,6 @@ _SHOWN: Final = 1000
 _PATIENCE: Final = 100
 _PAUSE_SECONDS: Final = 0.05
 _COMPARED: Final = [each.name for each in fields(Deal) if each.compare and each.name not in ("id", "version")]
-_TREES: Final = (GroupBy.OWNER, GroupBy.TEAM, GroupBy.TERRITORY, GroupBy.PRODUCT)
 _KIND: Final = pb.AuditDifference.Kind
 
 
@@ -45,10 +45,10 @@ class Snapshot:
     deals: dict[UUID, Deal]
     stages: dict[UUID, Stage]
     converting: frozenset[UUID]
-    selection: Selection
-    counting: Counting
-    covered: dict[UUID, UUID]
-    trees: dict[int, list[Node]]
+    question: Question
+    tenant: Tenant
+    trees: dict[GroupBy, dict[tuple[str, str], Figures]]
+    """The figures that are answered, by node and period."""
 
 
 @dataclass(slots=True)
@@ -96,6 +96,7 @@ class Audit:
         await self.call.tx.commit()  # nothing is held while others are asked
         stages = wire.stages_of([pipeline async for pipeline in self._pipelines()])
         theirs = {deal.id: deal async for deal in self._deals()}
+        await self._heard(stages)
         ours = await self._snapshot(currency, theirs.values())
         self._compare_stages(stages, ours.stages)
         await self._compare_deals(theirs, ours.deals)
@@ -127,26 +128,37 @@ class Audit:
             if not (token := page.next_page_token):
                 return
 
+    async def _heard(self, stages: Mapping[UUID, Stage]) -> None:
+        """Waits for stages that are under way, for a while."""
+        for _ in range(_PATIENCE):
+            known = (await RollUp.of(self.call, self.books)).tenant.stages
+            await self.call.tx.commit()
+            if all(known.get(id) == stage for id, stage in stages.items()):
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
     async def _snapshot(self, currency: str, theirs: Iterable[Deal]) -> Snapshot:
         roll_up = await RollUp.of(self.call, self.books)
         tenant, settings = roll_up.tenant, roll_up.tenant.settings
         deals = self._kept(roll_up)
         days = {deal.close_date for deal in (*theirs, *deals.values()) if deal.close_date}
         months = {settings.calendar.period_of(day, Granularity.MONTH) for day in days}
-        selection = Selection(
+        question = Question(
+            group_by=GroupBy.TEAM,
             periods=[*sorted(months, key=lambda month: month.start or date.max), UNDATED],
             currency=currency or settings.reporting_currency,
-            reporting_currency=settings.reporting_currency,
             today=settings.day_of(self.call.now),
+            zone=settings.time_zone,
+            now=self.call.now,
+            within=roll_up.within,
         )
         snapshot = Snapshot(
             deals=deals,
             stages=tenant.stages,
             converting=frozenset(roll_up.book.references.leads.under_way),
-            selection=selection,
-            counting=Counting(tenant.rates, selection.currency, selection.today),
-            covered=roll_up.territory_of_owners(),
-            trees={tree: roll_up.basis(tree, selection).tree() for tree in _TREES},
+            question=question,
+            tenant=tenant,
+            trees={tree: roll_up.rolled_up(replace(question, group_by=tree)).figures() for tree in GroupBy},
         )
         names = await HistoryStore(self.call).names([(deal.id, deal.version) for deal in deals.values()])
         snapshot.deals = {id: replace(deal, name=names.get(id, "")) for id, deal in deals.items()}
@@ -158,7 +170,8 @@ class Audit:
         book = roll_up.book
         rows = book.versions.holding(None, None)
         if roll_up.within is not None:
-            rows = rows[roll_up.figures.owned(rows, roll_up.within)]
+            owners = book.codes.users.codes(roll_up.within)
+            rows = rows[np.isin(book.versions.owner[rows], owners)]
         if ids is not None:
             rows = rows[np.isin(book.versions.deal[rows], book.codes.deals.codes(ids))]
         return {deal.id: deal for deal in deals_at(book, rows)}
@@ -221,9 +234,8 @@ class Audit:
         self, theirs: Mapping[UUID, Deal], ours: Snapshot, stages: Mapping[UUID, Stage]
     ) -> None:
         counted = [deal for deal in theirs.values() if deal.lead_id not in ours.converting]
-        for tree, nodes in ours.trees.items():
-            expected = _recomputed(tree, nodes, counted, ours, stages)
-            answered = {(node.id, period): sums for node in nodes for period, sums in node.total.items()}
+        for tree, answered in ours.trees.items():
+            expected = recounted(replace(ours.question, group_by=tree), ours.tenant, counted, stages)
             for node, period in sorted(expected.keys() | answered.keys()):
                 self._compare_cell(
                     expected.get((node, period), Figures()),
@@ -244,43 +256,8 @@ class Audit:
                 self.findings.compare(*values, kind=_KIND.FIGURE_DIFFERS, field=name, **place)
 
 
-def _recomputed(
-    tree: int, nodes: Iterable[Node], deals: Iterable[Deal], ours: Snapshot, stages: Mapping[UUID, Stage]
-) -> dict[tuple[str, str], Figures]:
-    """Each deal added to its node and to every node above, one by one."""
-    parents = {node.id: node.parent_id for node in nodes}
-    counting = ours.counting
-    cells: dict[tuple[str, str], Figures] = {}
-    for deal in deals:
-        stage = stages.get(deal.stage_id) if deal.stage_id else None
-        period = _month(deal)
-        if tree == GroupBy.PRODUCT:
-            parts = {**counting.product_figures(deal, stage), ALL: counting.figures(deal, stage)}
-            for product, figures in parts.items():
-                _add(cells, product, period, figures)
-            continue
-        figures = counting.figures(deal, stage)
-        owner = deal.owner_id
-        place = ours.covered.get(owner) if owner and tree == GroupBy.TERRITORY else owner
-        node = str(place or NONE)
-        while node:
-            _add(cells, node, period, figures)
-            node = parents.get(node, "" if node == ALL else ALL)
-    return cells
-
-
 def _are_of_one_version(theirs: Deal | None, ours: Deal | None) -> bool:
     return theirs is not None and ours is not None and theirs.version == ours.version
-
-
-def _month(deal: Deal) -> str:
-    day = deal.close_date
-    return f"{day.year:04}-{day.month:02}" if day else UNDATED.id
-
-
-def _add(cells: dict[tuple[str, str], Figures], node: str, period: str, figures: Figures) -> None:
-    cell = cells.setdefault((node, period), Figures())
-    cell += figures
 
 
 def _text(value: Any) -> str:

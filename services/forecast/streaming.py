@@ -16,8 +16,7 @@ from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis.call import Call
 from services.forecast.book import Books
-from services.forecast.domain.trees import Node
-from services.forecast.rollup import Basis, RollUp
+from services.forecast.rollup import RolledUp, RollUp
 from services.forecast.watermarks import Watermarks
 
 _LOOK_SECONDS: Final = 0.25
@@ -58,8 +57,9 @@ class ForecastStream:
         self, request: pb.StreamForecastRequest, call: Call, books: Books, watermarks: Watermarks
     ) -> None:
         self.request, self.call, self.books, self.watermarks = request, call, books, watermarks
-        self.basis: Basis | None = None
-        self.sent: dict[str, Node] = {}
+        self.before: RolledUp | None = None
+        self.sent: dict[str, object] = {}
+        """What each node was when it was sent."""
         self.count = -1
 
     async def messages(self, changes: Changes) -> AsyncIterator[pb.ForecastChange]:
@@ -88,16 +88,15 @@ class ForecastStream:
 
     async def _change(self) -> pb.ForecastChange | None:
         """What differs from what was sent; None where nothing does."""
-        roll_up, before = await RollUp.of(self.call, self.books), self.basis
+        roll_up, before = await RollUp.of(self.call, self.books), self.before
         self.count = roll_up.book.seen
-        self.basis = basis = roll_up.basis_for(self.request)
-        forecast = basis.rolled_up(self.request)
-        sent, self.sent = self.sent, {node.id: node for node in forecast.nodes}
+        self.before = forecast = roll_up.answer(self.request)
+        sent, self.sent = self.sent, _nodes(forecast)
         if before is None and self.request.cursor == self._cursor():
             return None
-        if before is None or (before.selection, before.lacking) != (basis.selection, basis.lacking):
+        if before is None or _frame(before) != _frame(forecast):
             return await self._message(forecast.to_proto(), reset=True)
-        changed = [node for node in forecast.nodes if sent.get(node.id) != node]
+        changed = [number for number, (id, node) in enumerate(self.sent.items()) if sent.get(id) != node]
         gone = sorted(sent.keys() - self.sent.keys())
         if not changed and not gone:
             return None
@@ -118,3 +117,21 @@ class ForecastStream:
         caller = self.call.caller
         scope = bare.SerializeToString(deterministic=True) + f"{caller.user_id} {caller.sight}".encode()
         return f"{self.count}-{hashlib.blake2b(scope, digest_size=8).hexdigest()}"
+
+
+def _frame(forecast: RolledUp) -> object:
+    """What all nodes of a forecast have in common."""
+    question = forecast.question
+    return question.periods, question.currency, question.today, forecast.lacking
+
+
+def _nodes(forecast: RolledUp) -> dict[str, object]:
+    """What each node that is shown is: where it stands, what it is called, what it has."""
+    tree = forecast.axis.tree
+    nodes: dict[str, object] = {}
+    for number, place in enumerate(forecast.shown.tolist()):
+        node, above = tree.nodes[place], int(tree.above[place])
+        parent = tree.nodes[above].id if above >= 0 else ""
+        figures = (forecast.totals[number].tolist(), forecast.own[number].tolist())
+        nodes[node.id] = (node.name, parent, node.subject, tree.has_children(place), figures)
+    return nodes

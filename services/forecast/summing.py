@@ -8,7 +8,7 @@ it: with nodes in order, a difference of running totals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,12 @@ from services.forecast.book.cells import Basis, Membership
 from services.forecast.book.exact import Amounts
 from services.forecast.book.grid import DEALS, MEASURES, Cuts, Grid, Measure, grid
 from services.forecast.book.parts import Shares
-from services.forecast.book.reference import Tenant
-from services.forecast.book.valuing import Valued, day_number, value
+from services.forecast.book.reference import Settings, Tenant
+from services.forecast.book.valuing import EPOCH, Valued, day_number, value
 from services.forecast.book.versions import UNDATED, Rows
-from services.forecast.dimensions import Axis, Question, RateDate, Tree
+from services.forecast.dimensions import Axis, GroupBy, Question, RateDate, Tree, axis_of
 from services.forecast.dimensions.rates import rate_days
+from services.forecast.domain.currencies import Lacking
 from services.forecast.domain.periods import FiscalCalendar, Granularity, Period
 
 if TYPE_CHECKING:
@@ -60,9 +61,37 @@ class Sums:
         return found
 
 
+def entries_of(book: Book, axis: Axis, question: Question) -> Entries:
+    """The parts of the deals that count in any of the periods, each with where it stands."""
+    cuts = cuts_of(question, settings_of(book, question).calendar, axis)
+    return Entries.of(book, axis, question, cuts, _rows(book, question, cuts))
+
+
+def settings_of(book: Book, question: Question) -> Settings:
+    """What the tenant had set at the instant asked for; before anything was, what is."""
+    tenant = book.at(question.recorded)
+    return tenant.settings if tenant.of("tenant") else book.at().settings
+
+
+def lacking_in(book: Book, question: Question) -> list[Lacking]:
+    """The rates that are missing for the deals of a question, by currency and day."""
+    axis = axis_of(book, replace(question, group_by=GroupBy.OWNER))
+    entries = entries_of(book, axis, question)
+    waiting = np.flatnonzero(entries.valued.unconverted & (entries.place >= 0))
+    index, first = np.unique(entries.index[waiting], return_index=True)
+    rows, parts = entries.rows[index], waiting[first]
+    pairs = np.stack([book.versions.currency[rows].astype(np.int64), entries.valued.day[parts]], axis=1)
+    distinct, counts = np.unique(pairs, axis=0, return_counts=True)
+    found = [
+        Lacking(book.codes.currencies.id(currency), EPOCH + timedelta(day), count)
+        for (currency, day), count in zip(distinct.tolist(), counts.tolist(), strict=True)
+    ]
+    return sorted(found, key=lambda lacking: (lacking.currency, lacking.day))
+
+
 def sums_of(book: Book, axis: Axis, question: Question) -> Sums:
     """The sums of all nodes."""
-    cuts = cuts_of(question, book.at(question.recorded).settings.calendar, axis)
+    cuts = cuts_of(question, settings_of(book, question).calendar, axis)
     dimension, currency, today = axis.dimension, question.currency, question.today
     basis = Basis(dimension, currency, today, cuts)
     is_kept = question.is_live and axis.is_kept and question.rate_date is RateDate.CLOSE

@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 
 from chassis.money import minor_unit
 from services.forecast.book.book import Book
-from services.forecast.book.grid import MEASURES, Measure
+from services.forecast.book.grid import DEALS, MEASURES, Measure
 from services.forecast.book.reference import Reference
 from services.forecast.dimensions import Axis, Credit, GroupBy, Hierarchy, Question, RateDate, axis_of
 from services.forecast.dimensions.credit import largest_remainder
 from services.forecast.domain.currencies import shares
 from services.forecast.domain.figures import Category, Deal, State, product_shares
 from services.forecast.domain.periods import UNDATED, FiscalCalendar
+from services.forecast.figures import figures_of
+from services.forecast.recount import recounted
 from services.forecast.summing import COUNTS, Sums, sums_of
 from services.forecast.wire.heard import Kind, deal_row, microseconds
 
@@ -151,11 +153,14 @@ class World:
         counted = {"recorded_at": at, "effective_at": times.get("effective_at", at)}
         self.book.add([deal_row(deal, Kind.UPDATED, **counted)], [])
 
+    def question(self, group_by: GroupBy, *periods: str) -> Question:
+        """What is asked for, live."""
+        chosen = [FiscalCalendar().named(period) for period in periods or ("FY2017",)]
+        return Question(group_by, [*chosen, UNDATED], "EUR", TODAY, ZONE, NOW)
+
     def ask(self, group_by: GroupBy, *periods: str, **fields: Any) -> tuple[Axis, Sums]:
         """A tree with its sums; a live one, unless an instant is given."""
-        chosen = [FiscalCalendar().named(period) for period in periods or ("FY2017",)]
-        question = Question(group_by, [*chosen, UNDATED], "EUR", TODAY, ZONE, NOW)
-        question = replace(question, **fields)
+        question = replace(self.question(group_by, *periods), **fields)
         axis = axis_of(self.book, question)
         return axis, sums_of(self.book, axis, question)
 
@@ -172,7 +177,7 @@ CREDITS, HIERARCHIES = st.sampled_from(list(Credit)), st.sampled_from(list(Hiera
 
 
 @given(st.integers(0, 10**6), CREDITS, HIERARCHIES, st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_tree_adds_up_and_all_to_the_same(
     seed: int, credit: Credit, hierarchy: Hierarchy, is_live: bool, is_limited: bool
 ) -> None:
@@ -201,8 +206,33 @@ def test_every_tree_adds_up_and_all_to_the_same(
         assert (one == roots[0]).all()
 
 
+@given(st.integers(0, 10**6), CREDITS, HIERARCHIES, st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_every_figure_is_what_counting_deal_by_deal_gives(
+    seed: int, credit: Credit, hierarchy: Hierarchy, is_limited: bool
+) -> None:
+    world = World(seed)
+    world.organise()
+    for number in range(40):
+        world.deal(number)
+    tenant = world.book.at()
+    within = frozenset(world.people[2:5]) if is_limited else None
+    for group_by in GroupBy:
+        fields: dict[str, Any] = {"credit": credit, "hierarchy": hierarchy, "within": within}
+        axis, sums = world.ask(group_by, "2017-Q2", "2017-07", **fields)
+        question = replace(world.question(group_by, "2017-Q2", "2017-07"), **fields)
+        expected = recounted(question, tenant, world.deals.values(), tenant.stages)
+        found = {
+            (axis.tree.nodes[place].id, period.id): figures_of(row, Decimal("0.01"))
+            for place, rows in enumerate(everywhere(sums).tolist())
+            for period, row in zip(sums.periods, rows, strict=True)
+            if any(row[DEALS])
+        }
+        assert found == expected
+
+
 @given(st.integers(0, 10**6), st.sampled_from(list(GroupBy)), CREDITS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_root_is_the_same_in_every_organisation_and_live_is_as_of_now(
     seed: int, group_by: GroupBy, credit: Credit
 ) -> None:
@@ -220,7 +250,7 @@ def test_the_root_is_the_same_in_every_organisation_and_live_is_as_of_now(
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_was_kept_and_changed_is_what_is_computed_anew(seed: int, count: int) -> None:
     world = World(seed)
     world.organise()
@@ -239,7 +269,7 @@ def test_what_was_kept_and_changed_is_what_is_computed_anew(seed: int, count: in
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_teams_are_what_walking_up_from_each_deal_gives(seed: int, is_booked: bool) -> None:
     world = World(seed, splits=False)
     world.organise()

@@ -93,6 +93,7 @@ class CountedDeal:
     currency: str
     converted: Decimal | None
     weighted: Decimal
+    pipeline_id: UUID | None = None
 
 
 def product_shares(
@@ -212,7 +213,7 @@ class Counting:
 
     def figures(self, deal: Deal, stage: Stage | None) -> Figures:
         """What one deal adds to the node and the period that it is in."""
-        return self._part(deal, stage, Decimal(0), deal.amount)
+        return self.part(deal, stage, Decimal(0), deal.amount)
 
     def product_figures(self, deal: Deal, stage: Stage | None) -> dict[str, Figures]:
         """What one deal adds to each of its products.
@@ -225,11 +226,11 @@ class Counting:
         parts, before = {}, Decimal(0)
         for product, share in deal.products:
             after = before + share
-            parts[str(product)] = self._part(deal, stage, before, after if deal.amount is not None else None)
+            parts[str(product)] = self.part(deal, stage, before, after if deal.amount is not None else None)
             before = after
         return parts
 
-    def _part(self, deal: Deal, stage: Stage | None, before: Decimal, after: Decimal | None) -> Figures:
+    def part(self, deal: Deal, stage: Stage | None, before: Decimal, after: Decimal | None) -> Figures:
         figures = Figures()
         category = category_of(deal, stage)
         counted = figures.of(category)

@@ -9,6 +9,7 @@ from chassis.client import Peers
 from services.forecast import wire
 from services.forecast.audit import Audit
 from services.forecast.book import Books
+from services.forecast.edges import Edge
 from services.forecast.lineage import Lineage
 from services.forecast.rollup import RollUp
 from services.forecast.streaming import Changes, ForecastStream
@@ -22,20 +23,22 @@ class ForecastServicer:
         self.books, self.changes, self.watermarks, self.peers = books, changes, watermarks, peers
 
     async def GetForecast(self, request: pb.GetForecastRequest, call: Call) -> pb.Forecast:
-        # read before the figures: they may know more than is said, and never less
-        watermarks = await self.watermarks.of(call)
+        edge = await Edge.of(call, self.watermarks, request)
         forecast = (await RollUp.of(call, self.books)).answer(request).to_proto()
-        forecast.watermarks.extend(watermarks)
+        edge.mark(forecast)
         return forecast
 
     async def ListForecastDeals(
         self, request: pb.ListForecastDealsRequest, call: Call
     ) -> pb.ListForecastDealsResponse:
+        edge = await Edge.of(call, self.watermarks, request)
         page = await Lineage(call, self.books).page(request)
-        return pb.ListForecastDealsResponse(
+        response = pb.ListForecastDealsResponse(
             deals=(wire.deal_row_to_proto(deal, page.currency) for deal in page.deals),
             next_page_token=page.next_page_token,
         )
+        edge.mark(response)
+        return response
 
     async def StreamForecast(
         self, request: pb.StreamForecastRequest, call: Call

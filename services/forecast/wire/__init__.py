@@ -2,10 +2,9 @@
 
 from services.forecast.wire.answers import (
     deal_row_to_proto,
-    figures_to_proto,
     lacking_to_proto,
-    node_to_proto,
     period_to_proto,
+    set_node,
 )
 from services.forecast.wire.heard import (
     UNDATED,
@@ -22,7 +21,7 @@ from services.forecast.wire.heard import (
 )
 
 __all__ = [
-    "UNDATED", "assignment_content", "deal_of", "deal_row", "deal_row_to_proto", "figures_to_proto",
-    "lacking_to_proto", "line_content", "node_to_proto", "period_to_proto", "rate_content", "row_to_deal",
-    "stage_contents", "stages_of", "tenant_content", "territory_content",
+    "UNDATED", "assignment_content", "deal_of", "deal_row", "deal_row_to_proto", "lacking_to_proto",
+    "line_content", "period_to_proto", "rate_content", "row_to_deal", "set_node", "stage_contents",
+    "stages_of", "tenant_content", "territory_content",
 ]  # fmt: skip
