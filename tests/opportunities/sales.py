@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, cast
 from uuid import UUID, uuid5
 
+import grpc
 from google.protobuf.message import Message
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
@@ -89,7 +90,7 @@ class Sales:
     ) -> metrics_pb2_grpc.PipelineMetricsServiceAsyncStub:
         return metrics_pb2_grpc.PipelineMetricsServiceStub(self._channel(role, **claims))
 
-    def _channel(self, role: str, **claims: Any) -> Any:
+    def _channel(self, role: str, **claims: Any) -> grpc.aio.Channel:
         return self.stack.channel("opportunities", role, **claims)
 
     # Deals

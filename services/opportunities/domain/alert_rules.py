@@ -50,9 +50,9 @@ class DealFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """True from `since` on, and until something happens or `until`."""
+    """What is found from its `since` on, if anything, and when that may be something else by itself."""
 
-    finding: Finding
+    finding: Finding | None
     until: datetime | None = None
 
 
@@ -63,13 +63,14 @@ def findings(
     found: dict[AlertKind, Finding] = {}
     times: list[datetime] = []
     for rule in _rules(deal, settings, zone, at):
-        since = rule.finding.since
-        if since > at:
-            times.append(since)
-        elif rule.until is None or rule.until > at:
+        if rule.until is not None:
+            times.append(rule.until)
+        if rule.finding is None:
+            continue
+        if rule.finding.since > at:
+            times.append(rule.finding.since)
+        else:
             found[rule.finding.kind] = rule.finding
-            if rule.until is not None:
-                times.append(rule.until)
     return found, min(times, default=None)
 
 
@@ -95,11 +96,8 @@ def _rules(deal: DealFacts, settings: AlertSettings, zone: ZoneInfo, at: datetim
         since = deal.touched_at + timedelta(days=days)
         text = f"Nobody has touched the deal for {days} days."
         yield _Rule(Finding(AlertKind.NO_TOUCH, since, Decimal(days), text))
-    if (
-        settings.raises(AlertKind.AMOUNT_CHANGED)
-        and (rule := _amount_changed(deal, settings, at)) is not None
-    ):
-        yield rule
+    if settings.raises(AlertKind.AMOUNT_CHANGED):
+        yield _amount_changed(deal, settings, at)
     if settings.raises(AlertKind.SINGLE_THREADED) and deal.contacts == 1:
         days = settings.single_threaded_days
         since = deal.booked_at + timedelta(days=days)
@@ -122,29 +120,27 @@ def _stuck(deal: DealFacts, limit: StuckLimit) -> Finding:
     return Finding(AlertKind.STUCK, deal.entered_stage_at + limit.after, Decimal(shown), text)
 
 
-def _amount_changed(deal: DealFacts, settings: AlertSettings, at: datetime) -> _Rule | None:
-    """Compares with what the deal was worth `amount_days` ago, or at first.
+def _amount_changed(deal: DealFacts, settings: AlertSettings, at: datetime) -> _Rule:
+    """Compares with what the deal was worth `amount_days` ago, or at first where it is younger.
 
-    A change counts as long as it lies within these days. Amounts in another currency, or none, are not
+    That becomes another amount by itself, as time goes by. Amounts in another currency, or none, are not
     compared.
     """
     window = timedelta(days=settings.amount_days)
-    begins = at - window
     former = [each for each in deal.former_amounts if each.since <= at]
-    place = max((n for n, each in enumerate(former) if each.since <= begins), default=0)
-    if deal.amount is None or not former:
-        return None
-    base = former[place].amount
-    if base is None or base.currency != deal.amount.currency or not base.amount:
-        return None
-    change = (deal.amount.amount - base.amount) / abs(base.amount) * 100
-    if abs(change) <= settings.amount_percent or place + 1 >= len(former):
-        return None
-    shown = change.quantize(Decimal("0.1"))
+    place = max((n for n, each in enumerate(former) if each.since <= at - window), default=0)
+    if place + 1 >= len(former):
+        return _Rule(None)
+    until = former[place + 1].since + window
+    base, amount = former[place].amount, deal.amount
+    if amount is None or base is None or base.currency != amount.currency or not base.amount:
+        return _Rule(None, until)
+    change = (amount.amount - base.amount) / abs(base.amount) * 100
+    if abs(change) <= settings.amount_percent:
+        return _Rule(None, until)
     text = (
-        f"The amount changed by {shown:+f} % within {settings.amount_days} days: from {base.amount:f} to"
-        f" {deal.amount.amount:f} {deal.amount.currency}."
+        f"The amount changed by {change.quantize(Decimal('0.1')):+f} % within {settings.amount_days} days: from"
+        f" {base.amount:f} to {amount.amount:f} {amount.currency}."
     )
-    # what it is compared with becomes the next amount once that is as old as the window is long
-    finding = Finding(AlertKind.AMOUNT_CHANGED, former[-1].since, Decimal(settings.amount_percent), text)
-    return _Rule(finding, former[place + 1].since + window)
+    limit = Decimal(settings.amount_percent)
+    return _Rule(Finding(AlertKind.AMOUNT_CHANGED, former[-1].since, limit, text), until)
