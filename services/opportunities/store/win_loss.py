@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.call import Call
+from chassis.fields import contains
 from services.opportunities.domain.pipelines import State
 from services.opportunities.domain.win_loss import WinLossBy, WinLossFigures, WinLossQuestion
 from services.opportunities.store.opportunities import OpportunityStore
-from services.opportunities.tables import opportunities
+from services.opportunities.tables import OPPORTUNITY, opportunities
 from services.opportunities.tables.competitors import competitors, customers
 
 _GAPS: Final = ((-20, "BELOW_-20"), (-10, "-20_TO_-10"), (0, "-10_TO_0"), (10, "0_TO_10"), (20, "10_TO_20"))
@@ -136,8 +137,8 @@ class WinLossStore:
         if asked.pipeline_id is not None:
             statement = statement.where(_deals.pipeline_id == asked.pipeline_id)
         if asked.competitor_id is not None:
-            document = {"competitors": [{"competitor_id": str(asked.competitor_id)}]}
-            statement = statement.where(_details.op("@>", is_comparison=True)(sa.literal(document, JSONB)))
+            field = OPPORTUNITY.fields["competitors.competitor_id"]
+            statement = statement.where(contains(field, asked.competitor_id))
         visible = OpportunityStore(self.call).visible()
         return statement if visible is None else statement.where(visible)
 
