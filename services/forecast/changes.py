@@ -1,8 +1,9 @@
 """What changed in the forecast between two instants, for one request."""
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from uuid import UUID
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from sfa.forecast.v1 import changes_pb2 as pb
 
 from chassis import sight
@@ -26,6 +27,23 @@ _ORDER = Order(
         Term("reason", Field.of(deal_versions.c.kind, nullable=False, sortable=True), descending=False),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """By when what an answer is made of was recorded."""
+
+    as_of: Timestamp
+    hierarchy: int
+    require_final: bool
+    effective_as_of: Timestamp
+
+
+def known_by(request: pb.GetForecastChangesRequest) -> Known:
+    """What has to be heard for an answer to be final: all that was recorded up to its closing."""
+    is_effective = request.axis == pb.ForecastWaterfall.EFFECTIVE
+    as_of = request.as_of if is_effective else request.closing_time
+    return Known(as_of, request.hierarchy, request.require_final, Timestamp())
 
 
 class ForecastChanges:

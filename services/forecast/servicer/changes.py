@@ -4,7 +4,8 @@ from sfa.forecast.v1 import changes_pb2 as pb
 
 from chassis.call import Call
 from services.forecast.book import Books
-from services.forecast.changes import ForecastChanges
+from services.forecast.changes import ForecastChanges, known_by
+from services.forecast.edges import Edge
 from services.forecast.watermarks import Watermarks
 
 
@@ -17,9 +18,10 @@ class ForecastChangesServicer:
     async def GetForecastChanges(
         self, request: pb.GetForecastChangesRequest, call: Call
     ) -> pb.ForecastWaterfall:
-        watermarks = await self.watermarks.of(call)
+        edge = await Edge.of(call, self.watermarks, known_by(request))
         waterfall = await ForecastChanges(call, self.books).answer(request)
-        waterfall.watermarks.extend(watermarks)
+        waterfall.is_open = edge.is_open
+        waterfall.watermarks.extend(edge.watermarks)
         return waterfall
 
     async def ListForecastChangedDeals(

@@ -102,8 +102,9 @@ class Waterfall:
         opening, closing = levels(compared.pairs, compared.portions, categories, within)
         if path:
             compared = comparison.by_event()
-        changes = attributed(compared.pairs, compared.portions, categories)
-        bars = added_up(changes, compared.pairs, compared.portions, within)
+        changed = compared.changed()
+        changes = attributed(compared.pairs, changed, categories)
+        bars = added_up(changes, compared.pairs, changed, within)
         return Answer(places.shown, opening, bars, closing, _counted(comparison.lacking))
 
     def behind(self, node_id: str, reason: Reason | None, *, path: bool) -> Behind:
@@ -117,10 +118,11 @@ class Waterfall:
         within = places.within()
         ends = comparison.at_once()
         compared = comparison.by_event() if path else ends
-        changes = attributed(compared.pairs, compared.portions, self.asked.categories)
+        changed = compared.changed()
+        changes = attributed(compared.pairs, changed, self.asked.categories)
         parts = [
             part
-            for part in opened(changes, compared.pairs, compared.portions, within)
+            for part in opened(changes, compared.pairs, changed, within)
             if reason is None or part.reason is reason
         ]
         keys = [part.deal.astype(np.int64) * 32 + part.reason for part in parts]
@@ -202,7 +204,10 @@ class Waterfall:
         first, last = UNDATED, UNDATED
         if asked.period.start is not None and asked.period.end is not None:
             first, last = day_number(asked.period.start), day_number(asked.period.end)
-        of_people = asked.closing.group_by in _OF_PEOPLE and asked.closing.credit is not Credit.OWNED
+        of_people = asked.closing.group_by in _OF_PEOPLE and (
+            asked.closing.credit is Credit.OVERLAY
+            or (asked.closing.credit is Credit.REVENUE and len(self.book.splits) > 0)
+        )
         return Question(
             first_day=first,
             last_day=last,

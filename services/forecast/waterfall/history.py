@@ -12,6 +12,7 @@ from services.forecast.book.reference import Tenant
 from services.forecast.book.versions import NONE, Rows
 from services.forecast.domain.figures import State
 from services.forecast.waterfall.attribution import Bools
+from services.forecast.wire.heard import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +49,38 @@ class History:
     @cached_property
     def between(self) -> Rows:
         """The versions that came to hold after the opening and up to the closing, deal by deal in order."""
+        return self._ordered(np.flatnonzero(self._came_between))
+
+    @cached_property
+    def parting(self) -> Rows:
+        """Those of them in which a deal was split, or deals were merged."""
+        kind = self.book.versions.kind
+        return self._ordered(
+            np.flatnonzero(self._came_between & ((kind == Kind.SPLIT) | (kind == Kind.MERGED)))
+        )
+
+    @cached_property
+    def _came_between(self) -> Bools:
         versions, opening, closing = self.book.versions, self.opening, self.closing
         latest = np.iinfo(np.int64).max if closing.recorded_at is None else closing.recorded_at
         if closing.effective_at is not None and opening.effective_at is not None:
-            inside = (
-                (versions.effective_at > opening.effective_at)
-                & (versions.effective_at <= closing.effective_at)
-                & (versions.recorded_at <= latest)
-            )
-            time = versions.effective_at
+            in_time = versions.effective_at > opening.effective_at
+            in_time &= versions.effective_at <= closing.effective_at
+            in_time &= versions.recorded_at <= latest
+            return in_time
+        held = (versions.recorded_at <= latest) & (versions.until > versions.recorded_at)
+        if opening.recorded_at is not None:
+            held &= versions.recorded_at > opening.recorded_at
+        return held
+
+    def _ordered(self, rows: NDArray[np.intp]) -> Rows:
+        versions = self.book.versions
+        deal, version = versions.deal[rows].astype(np.int64), versions.version[rows]
+        if self.closing.effective_at is None:
+            order = np.argsort((deal << 32) + version, kind="stable")  # quick, as they nearly are in order
         else:
-            inside = (versions.recorded_at <= latest) & (versions.until > versions.recorded_at)
-            if opening.recorded_at is not None:
-                inside &= versions.recorded_at > opening.recorded_at
-            time = versions.recorded_at
-        rows = np.flatnonzero(inside).astype(np.int32)
-        order = np.lexsort((versions.version[rows], time[rows], versions.deal[rows]))
-        ordered: Rows = rows[order]
+            order = np.lexsort((version, versions.effective_at[rows], deal))
+        ordered: Rows = rows[order].astype(np.int32)
         return ordered
 
     def before(self, rows: Rows) -> Rows:

@@ -50,7 +50,8 @@ class Places:
         if not shown:
             raise NodeNotFound(node_id)
         places = cls(shown, np.empty(0, np.int32), np.empty(0, np.int32))
-        places.opening, places.closing = places.codes_of(opening), places.codes_of(closing)
+        places.opening = places.codes_of(opening)
+        places.closing = places.opening if closing is opening else places.codes_of(closing)
         return places
 
     def within(self) -> Within:

@@ -52,10 +52,12 @@ class Compared:
 
     pairs: Pairs
     portions: Portions
-    before: Rows
-    """The version of each pair's opening; -1 where there was none."""
-    after: Rows
-    """The version of each pair's closing; -1 where there is none."""
+    steady: Bools
+    """The pairs whose both ends are the same in every respect: no step does anything to them."""
+
+    def changed(self) -> Portions:
+        """The portions of the others."""
+        return taken(self.portions, ~self.steady[self.portions.pair])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Comparison:
         was, now = self._end(base, before != NONE, opening), self._end(end, after != NONE, closing)
         known = was.is_there & ~self.history.converting(base, opening)
         pairs = Pairs(deal, was.standing, now.standing, known, partings.merged, partings.split_off)
-        return Compared(pairs, self._portions(was, now, opening, partings), before, after)
+        portions, steady = self._portions(was, now, opening, partings)
+        return Compared(pairs, portions, steady)
 
     def _end(self, rows: Rows, is_there: Bools, instant: Instant) -> _End:
         versions = self.book.versions
@@ -142,10 +145,8 @@ class Comparison:
 
     def _partings(self, deal: Codes, after: Rows, by_event: bool) -> "_Partings":
         """What came of splitting deals and of merging them, for each pair."""
-        versions, rows, count = self.book.versions, self.history.between, len(deal)
+        versions, rows, count = self.book.versions, self.history.parting, len(deal)
         found = _Partings.none(count, after)
-        kind = versions.kind[rows]
-        rows = rows[(kind == Kind.SPLIT) | (kind == Kind.MERGED)]
         if not len(rows) or not count:
             return found
         place = np.full(len(versions) if by_event else len(self.opening), NONE, np.int32)
@@ -167,7 +168,9 @@ class Comparison:
 
     # What the places have
 
-    def _portions(self, was: _End, now: _End, opening: Instant, partings: "_Partings") -> Portions:
+    def _portions(
+        self, was: _End, now: _End, opening: Instant, partings: "_Partings"
+    ) -> tuple[Portions, Bools]:
         question, closing = self.question, self.history.closing
         at_opening = factors_of(opening.tenant, was.currency, was.rate_day, question.currency)
         at_closing = factors_of(closing.tenant, was.currency, now.rate_day, question.currency)
@@ -191,7 +194,7 @@ class Comparison:
             _Stock(credit_is, amount[now.rows], joined, at_closing),
             _Stock(credit_is, amount[now.rows], now.amount, finally_),
         ]
-        return _portions(stock, len(was.rows))
+        return _portions(stock, _alike(was, now, at_opening, finally_))
 
     def _note_lacking(self, end: _End, factors: Factors) -> None:
         gate = end.standing.counted & end.standing.in_period
@@ -285,31 +288,55 @@ class _Stock:
         return exact.scaled(ends, factors.by[index], factors.over[index])
 
 
-def _portions(stock: list[_Stock], count: int) -> Portions:
-    """The columns put together: pairs that one place has all of are quick, the others are looked up."""
+def _alike(was: _End, now: _End, at_opening: Factors, at_closing: Factors) -> Bools:
+    """The pairs that are one version, which counts for the same at both ends, wherever it stands."""
+    alike: Bools = (was.rows == now.rows) & (was.is_there == now.is_there)
+    for each in fields(Standing):
+        alike &= getattr(was.standing, each.name) == getattr(now.standing, each.name)
+    for factor in ("by", "over", "known"):
+        alike &= getattr(at_opening, factor) == getattr(at_closing, factor)
+    return alike
+
+
+def _portions(stock: list[_Stock], alike: Bools) -> tuple[Portions, Bools]:
+    """The columns put together, and the pairs that nothing happened to.
+
+    Pairs that one place has all of are quick, the others are looked up.
+    """
+    count = len(alike)
     was, moved, now = stock[0].shares, stock[2].shares, stock[5].shares
     whole = np.ones(count, bool)
     for each, of in ((was, stock[0].whole), (moved, stock[2].whole), (now, stock[5].whole)):
+        if each is moved is now:
+            continue
         whole &= np.bincount(each.index, minlength=count) == 1
         whole[each.index[(each.start != 0) | (each.end != of[each.index])]] = False
-    wholes, rest = np.flatnonzero(whole).astype(np.int32), ~whole
-    parts = [_undivided(stock, wholes)] if len(wholes) else []
-    if rest.any():
-        parts.append(_divided(stock, rest))
-    if not parts:
-        return _nothing()
-    return _end_to_end(parts)
+    places = tuple(_place_of(each, count) for each in (was, moved, now))
+    steady = alike & whole & (places[0] == places[2])
+    parts = [
+        _undivided(stock, np.flatnonzero(pairs).astype(np.int32), places, pairs is steady)
+        for pairs in (steady, whole & ~steady)
+        if pairs.any()
+    ]
+    if not whole.all():
+        parts.append(_divided(stock, ~whole))
+    return (_end_to_end(parts) if parts else _nothing()), steady
 
 
-def _undivided(stock: list[_Stock], pairs: Codes) -> Portions:
+def _place_of(shares: Shares, count: int) -> Codes:
+    """The place of each pair, of those that one place has all of."""
+    place = np.full(count, OUTSIDE, np.int32)
+    place[shares.index] = shares.member
+    return place
+
+
+def _undivided(stock: list[_Stock], pairs: Codes, places: tuple[Codes, ...], is_steady: bool) -> Portions:
     """Of pairs that one place has all of at each step."""
-    count = int(pairs.max()) + 1
-    place_of = []
-    for each in (stock[0].shares, stock[2].shares, stock[5].shares):
-        place = np.full(max(count, int(each.index.max()) + 1), OUTSIDE, np.int32)
-        place[each.index] = each.member
-        place_of.append(place[pairs])
-    was, moved, now = place_of
+    was, moved, now = (place[pairs] for place in places)
+    if is_steady:
+        pairs, place = pairs[was != OUTSIDE], was[was != OUTSIDE]
+        there = np.ones(len(pairs), bool)
+        return _portion(pairs, place, [stock[0].converted(pairs)] * _COLUMNS, (there, there, there))
     amounts = [each.converted(pairs) for each in stock]
     parts = []
     for place, there in (
@@ -366,6 +393,12 @@ def _in_proportion(ends: Amounts, amount: Amounts, whole: Amounts) -> Amounts:
     return result
 
 
+def taken(portions: Portions, which: Bools) -> Portions:
+    """Some of the portions."""
+    columns: list[Any] = [getattr(portions, each.name)[which] for each in fields(Portions)]
+    return Portions(*columns)
+
+
 def _of(shares: Shares, pairs: Bools) -> Shares:
     kept = pairs[shares.index]
     return Shares(shares.index[kept], shares.member[kept], shares.start[kept], shares.end[kept])
@@ -408,9 +441,7 @@ def _joined(one: Compared, other: Compared) -> Compared:
         both("split_off", first, second),
     )
     shifted = replace(other.portions, pair=other.portions.pair + np.int32(len(first.deal)))
-    return Compared(
-        pairs, _end_to_end([one.portions, shifted]), both("before", one, other), both("after", one, other)
-    )
+    return Compared(pairs, _end_to_end([one.portions, shifted]), both("steady", one, other))
 
 
 def _nothing() -> Portions:
