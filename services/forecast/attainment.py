@@ -37,6 +37,7 @@ from services.forecast.domain.periods import FiscalCalendar, Period
 from services.forecast.domain.quotas import Quota, QuotaKind, Target, target, within
 from services.forecast.domain.trees import ALL
 from services.forecast.edges import Edge
+from services.forecast.rollup import known_tenant
 from services.forecast.standing import (
     OPEN,
     Conversion,
@@ -88,8 +89,8 @@ class Attainment:
         visible = await seen_by(call)
         group_by = GroupBy(asked.group_by or GroupBy.TEAM)
         book = await self.books.of(call)
-        question = await question_of(call, book, asked, group_by=group_by, within=visible)
-        settings = book.at(question.recorded).settings
+        question = question_of(call, book, asked, group_by=group_by, within=visible)
+        settings = known_tenant(book, question.recorded_at).settings
         calendar = settings.calendar
         periods = chosen(settings, asked.periods, question.today)
         ids = {part.id for period in periods for part in within(calendar, period)}

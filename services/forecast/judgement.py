@@ -30,6 +30,7 @@ from services.forecast.domain.judgement import (
 )
 from services.forecast.domain.periods import Period
 from services.forecast.edges import Edge
+from services.forecast.rollup import known_tenant
 from services.forecast.standing import (
     OPEN,
     Conversion,
@@ -65,8 +66,8 @@ class Judgements:
         edge = await Edge.of(call, self.watermarks, asked)
         within = await seen_by(call)
         book = await self.books.of(call)
-        question = await question_of(call, book, asked, within=within)
-        periods = chosen(book.at(question.recorded).settings, asked.periods, question.today)
+        question = question_of(call, book, asked, within=within)
+        periods = chosen(known_tenant(book, question.recorded_at).settings, asked.periods, question.today)
         submissions = await SubmissionStore(call).counting(
             [period.id for period in periods], instant_of(asked)
         )
@@ -76,7 +77,7 @@ class Judgements:
         today = book.at().settings.day_of(call.now)
         outcome = Standing.of(book, _live(question, today), standing.axis)
         conversion = Conversion(standing)
-        users = book.at(question.recorded).users
+        users = known_tenant(book, question.recorded_at).users
         cells: dict[int, list[pb.JudgementCell]] = {}
         for number, period in enumerate(periods):
             has_deals = standing.has_deals(number)

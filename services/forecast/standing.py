@@ -22,9 +22,9 @@ from services.forecast.dimensions.tree import Stand, Tree
 from services.forecast.domain.currencies import Lacking, Rates, rounded
 from services.forecast.domain.periods import Granularity, Period
 from services.forecast.domain.trees import ALL, NodeKind
+from services.forecast.rollup import known_tenant
 from services.forecast.store.spoken import Instant
-from services.forecast.summing import Sums, sums_of
-from services.forecast.wire.heard import microseconds
+from services.forecast.summing import Sums, lacking_in, sums_of
 
 OPEN = (Measure.COMMIT, Measure.BEST_CASE, Measure.PIPELINE)
 """What is open and not omitted, from the surest on."""
@@ -48,7 +48,7 @@ def instant_of(asked: Asked) -> Instant:
     return Instant(_time(asked.as_of), _time(asked.effective_as_of))
 
 
-async def question_of(
+def question_of(
     call: Call, book: Book, asked: Asked, *, group_by: GroupBy = GroupBy.TEAM, within: frozenset[UUID] | None
 ) -> Question:
     """The question that a request asks, for no period yet.
@@ -57,8 +57,7 @@ async def question_of(
         SettingsUnknown: the tenant's settings have not been heard.
     """
     instant = instant_of(asked)
-    recorded = None if instant.recorded_at is None else microseconds(instant.recorded_at)
-    settings = book.at(recorded).settings
+    settings = known_tenant(book, instant.recorded_at).settings
     return Question(
         group_by=group_by,
         periods=(),
@@ -109,7 +108,7 @@ class Standing:
     @property
     def rates(self) -> Rates:
         """The exchange rates that were known."""
-        return self.book.at(self.question.recorded).rates
+        return known_tenant(self.book, self.question.recorded_at).rates
 
     def own(self, period: int, *measures: Measure) -> list[Decimal]:
         """The sum of some measures of what each node has itself, in one of the periods."""
@@ -176,7 +175,9 @@ class Conversion:
     """Amounts that people have set for a period, in the currency of an answer."""
 
     def __init__(self, standing: Standing) -> None:
-        self._rates, self._question = standing.rates, standing.question
+        self._rates, self._question, self._book = standing.rates, standing.question, standing.book
+        root = standing.sums.total(np.array([0], np.int32))
+        self._has_unconverted = bool(root[0, :, Measure.UNCONVERTED_DEALS].any())
         self._lacking: dict[tuple[str, date], int] = {}
 
     def __call__(self, amount: Decimal, currency: str, period: Period) -> Decimal | None:
@@ -189,8 +190,12 @@ class Conversion:
         return rounded(amount * factor, self._question.currency)
 
     def lacking(self) -> list[Lacking]:
-        """The rates that were missing."""
-        return [Lacking(currency, day, count) for (currency, day), count in sorted(self._lacking.items())]
+        """The rates that are missing: for what people have set, and for deals."""
+        found = dict(self._lacking)
+        if self._has_unconverted:
+            for each in lacking_in(self._book, self._question):
+                found[each.currency, each.day] = found.get((each.currency, each.day), 0) + each.deals
+        return [Lacking(currency, day, count) for (currency, day), count in sorted(found.items())]
 
 
 def _time(timestamp: Timestamp) -> datetime | None:
