@@ -1,5 +1,6 @@
 """After how long deals count as stuck: learnt from deals that went on, and looked up."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -249,9 +250,9 @@ def _quantiles(stays: sa.CTE, share: float) -> Any:
         (exposed.c.went == exposed.c.at_risk, sa.literal_column("-1000::float8")),
         else_=sa.func.ln(1 - exposed.c.went / exposed.c.at_risk),
     )
-    left = sa.func.exp(sa.func.sum(log_left).over(partition_by=group, order_by=exposed.c.seconds))
-    surviving = sa.select(*exposed.c, left.label("share_left")).subquery("surviving")
-    within = surviving.c.share_left <= sa.literal(1 - share + 1e-9, sa.Double)
+    left = sa.func.sum(log_left).over(partition_by=group, order_by=exposed.c.seconds)
+    surviving = sa.select(*exposed.c, left.label("log_left")).subquery("surviving")
+    within = surviving.c.log_left <= sa.literal(math.log(1 - share) + 1e-9, sa.Double)
     return (
         sa.select(
             surviving.c.stage_id,
