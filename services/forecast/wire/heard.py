@@ -8,11 +8,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from sfa.identity.v1 import finance_pb2, organisation_pb2
-from sfa.opportunities.v1 import events_pb2, opportunities_pb2
+from sfa.opportunities.v1 import deals_pb2, events_pb2, opportunities_pb2
 
 from chassis import convert
 from chassis.money import minor_unit
-from services.forecast.domain.currencies import rounded
+from services.forecast.domain.currencies import rounded, shares
 from services.forecast.domain.figures import Category, Deal, Stage, State, product_shares
 
 UNDATED: Final = date.max
@@ -86,7 +86,33 @@ def deal_of(message: opportunities_pb2.Opportunity, version: int) -> Deal:
         lead_id=convert.uuid_of(message.lead_id),
         is_deleted=message.HasField("delete_time"),
         pipeline_id=convert.uuid_of(message.pipeline_id),
+        splits=_credits(message, deals_pb2.Split.REVENUE, amount, currency),
+        overlays=_credits(message, deals_pb2.Split.OVERLAY, amount, currency),
     )
+
+
+def _credits(
+    message: opportunities_pb2.Opportunity,
+    sort: deals_pb2.Split.Type.ValueType,
+    amount: Decimal | None,
+    currency: str,
+) -> tuple[tuple[UUID, Decimal], ...]:
+    """Who is credited with how much, as the opportunities service shared it out.
+
+    Revenue that does not add up to the amount (an amount may be finer than the minor unit) is shared out
+    again, so that nothing is lost.
+    """
+    found = [split for split in message.splits if split.type == sort]
+    worth = amount or Decimal(0)
+    said = {
+        split.user_id: rounded(convert.money_of(split.amount, "amount").amount, currency)
+        if split.HasField("amount") and amount is not None
+        else Decimal(0)
+        for split in found
+    }
+    if sort == deals_pb2.Split.REVENUE and sum(said.values(), Decimal(0)) != worth:
+        said = shares(worth, {split.user_id: Decimal(split.percent) for split in found}, currency)
+    return tuple((UUID(user), share) for user, share in said.items())
 
 
 def _lines(message: opportunities_pb2.Opportunity) -> Iterator[tuple[UUID, Decimal]]:
@@ -201,6 +227,7 @@ def assignment_content(assignment: organisation_pb2.TerritoryAssignment) -> Cont
     return {
         "user_id": assignment.user_id,
         "territory_id": assignment.territory_id,
+        "share": assignment.share or "1",
         **_interval(assignment),
     }
 
