@@ -117,6 +117,7 @@ class Account(Entity):
     owner_id: UUID | None = None
     website: str = ""
     industry: str = ""
+    segment: str = ""
     employee_count: int = 0
     annual_revenue: Money | None = None
     year_established: int = 0

@@ -21,6 +21,7 @@ def account_to_proto(account: Account) -> pb.Account:
         result.owner_id = str(account.owner_id)
     result.website = account.website
     result.industry = account.industry
+    result.segment = account.segment
     result.employee_count = account.employee_count
     if account.annual_revenue is not None:
         convert.set_money(result.annual_revenue, account.annual_revenue)
@@ -66,6 +67,7 @@ def account_fields(region: str) -> Readers:
         "owner_id": lambda message: convert.uuid_of(message.owner_id),
         "website": lambda message: message.website,
         "industry": lambda message: message.industry,
+        "segment": lambda message: message.segment,
         "employee_count": lambda message: message.employee_count,
         "annual_revenue": lambda message: (
             convert.money_of(message.annual_revenue, "account.annual_revenue")

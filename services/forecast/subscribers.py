@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from sfa.contacts.v1 import events_pb2 as contacts
 from sfa.identity.v1 import events_pb2 as identity
 from sfa.leads.v1 import events_pb2 as leads
 from sfa.leads.v1 import leads_pb2
@@ -82,8 +83,29 @@ def rate_recorded(event: Received) -> Facts:
 
 
 def product_changed(event: Received) -> Facts:
-    """What products are called."""
-    yield "product", event.entity_id, {"name": event.message.product.name}
+    """What products are called, and in which family they are."""
+    product = event.message.product
+    yield "product", event.entity_id, {"name": product.name, "family": product.family}
+
+
+def family_changed(event: Received) -> Facts:
+    """Which product family lies in which."""
+    family = event.message.product_family
+    yield (
+        "product_family",
+        event.entity_id,
+        {
+            "name": family.name,
+            "parent_id": family.parent_id or None,
+            "deleted": family.HasField("delete_time"),
+        },
+    )
+
+
+def account_changed(event: Received) -> Facts:
+    """In which segment deals with an account are. Of accounts that never had one nothing is kept."""
+    if event.message.account.segment or event.version > 1:
+        yield "account", event.entity_id, {"segment": event.message.account.segment}
 
 
 DEALS: Final = (
@@ -114,6 +136,11 @@ HEARD: Final[Sequence[tuple[Callable[[Received], Facts], Sequence[Any]]]] = (
     (assignment_changed, (identity.TerritoryAssignmentChanged,)),
     (rate_recorded, (identity.ExchangeRateRecorded,)),
     (product_changed, (quotes.ProductCreated, quotes.ProductUpdated)),
+    (
+        family_changed,
+        (quotes.ProductFamilyCreated, quotes.ProductFamilyUpdated, quotes.ProductFamilyDeleted),
+    ),
+    (account_changed, (contacts.AccountCreated, contacts.AccountUpdated)),
 )
 """Which function takes which other events."""
 

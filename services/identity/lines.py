@@ -3,7 +3,7 @@ what a single request and a row of a batch have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Generic
@@ -43,8 +43,9 @@ class Lines(Generic[D]):
         self._field = field
         self._changed = changed
 
-    def put(self, new: D) -> None:
-        """Stages a new line, and what it changes among the others of the user.
+    def put(self, new: D, beside: Sequence[D] = ()) -> None:
+        """Stages a new line, and what it changes among the others of the user; `beside` it, others that
+        hold for the same time.
 
         Raises:
             NeverHolds, ReportsToThemselves, HierarchyTooDeep: it has no place.
@@ -53,9 +54,13 @@ class Lines(Generic[D]):
         fit(new, others, self._field)
         if isinstance(new, ReportingLine):
             check_hierarchy(new, [line for line in self.lines if isinstance(line, ReportingLine)])
-        for line in reversed(put_in(new, others, self.store.call.now, self._field)):
-            self.write(line)  # the new one first: it is what the request is answered with again
-        self.lines.append(new)
+        changed = put_in(new, others, self.store.call.now, self._field)
+        for other in beside:
+            other.end_date = new.end_date
+        # the new ones first: the first is what the request is answered with again
+        for line in (new, *beside, *reversed(changed[:-1])):
+            self.write(line)
+        self.lines.extend((new, *beside))
 
     def write(self, line: D) -> None:
         """Stages a line as it is now."""

@@ -85,6 +85,7 @@ territory_assignments = entity_table(
     Column("end_date", Date),
     timestamp_column("starts_at"),
     timestamp_column("ends_at"),
+    Column("share", Numeric, nullable=False),
 )
 
 exchange_rates = entity_table(

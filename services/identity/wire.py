@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from google.type.date_pb2 import Date
@@ -159,6 +160,11 @@ def dates_of(message: pb.ReportingLine | pb.TerritoryAssignment, path: str) -> d
     return {name: _date(message, name, path) for name in ("start_date", "end_date")}
 
 
+def share_of(text: str) -> Decimal:
+    """How much of a user's deals counts in a territory; all of it where nothing is said."""
+    return Decimal(text or 1)
+
+
 def territory_to_proto(territory: Territory) -> pb.Territory:
     """The resource."""
     result = pb.Territory(name=territory.name)
@@ -179,6 +185,7 @@ def territory_assignment_to_proto(assignment: TerritoryAssignment) -> pb.Territo
     """The resource."""
     result = pb.TerritoryAssignment(territory_id=str(assignment.territory_id))
     convert.set_head(result, assignment)
+    result.share = convert.decimal_text(assignment.share)
     _set_dates(result, assignment)
     return result
 

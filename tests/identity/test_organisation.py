@@ -237,6 +237,37 @@ async def territory(company: Company, name: str, parent: str = "") -> pb.Territo
     )
 
 
+async def test_a_user_can_cover_several_territories_with_shares_that_are_one_in_all(company: Company) -> None:
+    west, east, north = [await territory(company, name) for name in ("West", "East", "North")]
+    anna = await company.user("anna")
+
+    def covers(share: str, *others: tuple[str, str], **fields: Any) -> pb.CreateTerritoryAssignmentRequest:
+        other = pb.CreateTerritoryAssignmentRequest.Other
+        assignment = pb.TerritoryAssignment(user_id=anna.id, territory_id=west.id, share=share, **fields)
+        return pb.CreateTerritoryAssignmentRequest(
+            territory_assignment=assignment,
+            others=[other(territory_id=id, share=share) for id, share in others],
+        )
+
+    first = await company.territories.CreateTerritoryAssignment(covers("0.6", (east.id, "0.4")))
+    assert (first.territory_id, first.share) == (west.id, "0.6")
+    for wrong in (covers("0.6", (east.id, "0.3")), covers("0.5"), covers("0.5", (west.id, "0.5"))):
+        async with Refused("SHARES_NOT_WHOLE", grpc.StatusCode.INVALID_ARGUMENT):
+            await company.territories.CreateTerritoryAssignment(wrong)
+    async with Refused("TERRITORY_UNKNOWN", grpc.StatusCode.NOT_FOUND):
+        await company.territories.CreateTerritoryAssignment(covers("0.5", (str(uuid4()), "0.5")))
+    async with Refused("ONE_OF_SEVERAL", grpc.StatusCode.FAILED_PRECONDITION):
+        await company.territories.EndTerritoryAssignment(pb.EndTerritoryAssignmentRequest(id=first.id))
+    async with Refused("ONE_OF_SEVERAL", grpc.StatusCode.FAILED_PRECONDITION):
+        await company.territories.DeleteTerritoryAssignment(pb.DeleteTerritoryAssignmentRequest(id=first.id))
+    start = day(date(2030, 1, 1))
+    again = covers("0.2", (east.id, "0.3"), (north.id, "0.5"), start_date=start)
+    await company.territories.CreateTerritoryAssignment(again)
+    listed = await company.territories.ListTerritoryAssignments(pb.ListTerritoryAssignmentsRequest())
+    shares = sorted((each.share, each.HasField("end_date")) for each in listed.territory_assignments)
+    assert shares == [("0.2", False), ("0.3", False), ("0.4", True), ("0.5", False), ("0.6", True)]
+
+
 async def test_a_territory_that_is_used_is_not_deleted(company: Company) -> None:
     world = await territory(company, "World")
     west = await territory(company, "West", world.id)

@@ -7,6 +7,7 @@ before their end date (None: on and on).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -72,6 +73,11 @@ class Dated(Entity):
         """Whether it holds on a day."""
         return self.deleted_at is None and self.first <= day < self.after
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds by itself, not as one of several with shares."""
+        return True
+
     def end(self, day: date) -> None:
         """Holds until the day before.
 
@@ -106,6 +112,25 @@ class ReportingLine(Dated):
         return self.manager_id
 
 
+class SharesNotWhole(InvalidArgument):
+    """What a user covers is more or less than the whole."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The shares of the territories that a user covers at a time must be 1 in all, each territory once.",
+            field="territory_assignment.share",
+        )
+
+
+class OneOfSeveral(FailedPrecondition):
+    """A part of what a user covers cannot go by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The user covers several territories, whose shares are 1 in all: assign anew what the user covers."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class TerritoryAssignmentChanged(Event):
     """A territory assignment was made, ended or deleted."""
@@ -116,10 +141,28 @@ class TerritoryAssignment(Dated):
     """A user covers a territory."""
 
     territory_id: UUID
+    share: Decimal = Decimal(1)
 
     @property
     def target(self) -> UUID:
         return self.territory_id
+
+    @property
+    def is_whole(self) -> bool:
+        return self.share == 1
+
+    def check_alone(self) -> None:
+        """Raises OneOfSeveral where the user covers other territories beside it."""
+        if not self.is_whole:
+            raise OneOfSeveral
+
+
+def check_shares(together: Sequence[TerritoryAssignment]) -> None:
+    """Raises SharesNotWhole where what a user covers at a time is not 1 in all."""
+    territories = {each.territory_id for each in together}
+    is_whole = sum(each.share for each in together) == 1 and all(each.share > 0 for each in together)
+    if len(territories) < len(together) or not is_whole:
+        raise SharesNotWhole
 
 
 def fit(new: D, among: Iterable[D], field: str) -> None:
@@ -138,8 +181,8 @@ def fit(new: D, among: Iterable[D], field: str) -> None:
 def put_in(new: D, among: Iterable[D], at: datetime, field: str) -> list[D]:
     """Puts an interval among the others of the same user; answers those that changed, the new one last.
 
-    The one that holds when the new one begins ends there; one that begins on the same day is deleted;
-    the new one ends where a later one begins.
+    Those that hold when the new one begins end there; those that begin on the same day are deleted; the
+    new one ends where a later one begins.
 
     Raises:
         NeverHolds: it ends before it begins.
@@ -168,7 +211,8 @@ def to_be_bound(
     if start_date is None and live:
         start_date = today
     day = start_date or date.min
-    return not any(other.holds_on(day) and other.target == target for other in live), start_date
+    bound = any(other.holds_on(day) and other.target == target and other.is_whole for other in live)
+    return not bound, start_date
 
 
 def check_hierarchy(new: ReportingLine, lines: Iterable[ReportingLine]) -> None:

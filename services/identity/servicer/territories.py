@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from services.identity.domain.reporting import (
     TerritoryAssignment,
     TerritoryAssignmentChanged,
     TerritoryUnknown,
+    check_shares,
 )
 from services.identity.store import TenantStore, TerritoryAssignmentStore, TerritoryStore, UserStore
 
@@ -107,17 +109,36 @@ class TerritoryServicer:
             user_id=UUID(asked.user_id),
             territory_id=UUID(asked.territory_id),
             external_ids=external_ids_of(asked.external_ids),
+            share=wire.share_of(asked.share),
             **wire.dates_of(asked, "territory_assignment"),
         )
+        others = [
+            replace(
+                new,
+                id=new_id(),
+                territory_id=UUID(other.territory_id),
+                share=wire.share_of(other.share),
+                external_ids=(),
+            )
+            for other in request.others
+        ]
+        check_shares([new, *others])
         if await UserStore(call).find(new.user_id) is None:
             raise UserUnknown("territory_assignment.user_id")
-        territory = await TerritoryStore(call).find(new.territory_id)
-        if territory is None or territory.deleted_at is not None:
-            raise TerritoryUnknown("territory_assignment.territory_id")
+        await self._check_territories(call, [new, *others])
         all_lines = await lines.territory_assignments(call)
-        all_lines.put(new)
+        all_lines.put(new, others)
         await all_lines.store.flush()
         return wire.territory_assignment_to_proto(new)
+
+    async def _check_territories(self, call: Call, assignments: Sequence[TerritoryAssignment]) -> None:
+        """Raises TerritoryUnknown where one covers a territory that is not there."""
+        store = TerritoryStore(call)
+        for place, each in enumerate(assignments):
+            territory = await store.find(each.territory_id)
+            if territory is None or territory.deleted_at is not None:
+                path = f"others[{place - 1}]" if place else "territory_assignment"
+                raise TerritoryUnknown(f"{path}.territory_id")
 
     async def ListTerritoryAssignments(
         self, request: pb.ListTerritoryAssignmentsRequest, call: Call
@@ -134,6 +155,7 @@ class TerritoryServicer:
         store = TerritoryAssignmentStore(call)
         tenant = await TenantStore(call).own()
         assignment = await store.get(request.id, request.etag)
+        assignment.check_alone()
         assignment.end(wire.day_of(request.end_date, "end_date") or tenant.day_of(call.now))
         assignment.dated(tenant)
         await store.save(assignment, TerritoryAssignmentChanged())
@@ -144,6 +166,7 @@ class TerritoryServicer:
     ) -> pb.TerritoryAssignment:
         store = TerritoryAssignmentStore(call)
         assignment = await store.get(request.id, request.etag)
+        assignment.check_alone()
         assignment.mark_deleted(call.now)
         await store.save(assignment, TerritoryAssignmentChanged())
         return wire.territory_assignment_to_proto(assignment)
