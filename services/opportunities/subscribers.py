@@ -180,7 +180,7 @@ async def order_taken_after_all(events: Sequence[Received], call: Call) -> None:
         if deal is None or deal.deleted_at is not None or deal.quote_links is None:
             continue
         with contextlib.suppress(OrderNotNoticed):
-            await store.save(deal, deal.forget_order(event.entity_id), _effective(event, deal))
+            await store.save(deal, deal.forget_order(event.entity_id, event.version), _effective(event, deal))
 
 
 async def _follow(event: Received, call: Call, settings: QuoteSettings) -> None:

@@ -284,6 +284,11 @@ async def test_a_rep_cancels_what_the_erp_has_not_booked_and_the_deal_stays_won(
     assert (await depot.available(chair, 10)).missing == "0"
     await running.settled()
     after = await shop.deals.GetOpportunity(deals.GetOpportunityRequest(id=order.opportunity_id))
+    (notice,) = after.order_notices
+    assert (notice.order_id, notice.reason) == (order.id, "Not wanted.")
+    for each in (won, after):
+        for changed in ("etag", "update_time", "effective_time", "order_notices"):
+            each.ClearField(changed)
     assert after == won
     message = await (await running.events()).get_last_msg(
         "QUOTES", f"events.{running.tenant}.sfa.quotes.v1.OrderCancelled"

@@ -426,14 +426,16 @@ class Opportunity(Entity):
         self.quote_links = (self.quote_links or NOTHING).noticing(notice)
         return OpportunityOrderNoticed(notice.order_id)
 
-    def forget_order(self, order_id: UUID) -> OpportunityUpdated:
-        """What was said of an order holds no more: it was taken after all, or somebody took note.
+    def forget_order(self, order_id: UUID, version: int | None = None) -> OpportunityUpdated:
+        """What was said of an order holds no more: somebody took note, or by a later `version` of the order
+        it was taken after all.
 
         Raises:
-            OrderNotNoticed: nothing was said of it.
+            OrderNotNoticed: nothing was said of it, or the version is no later.
         """
         links = self.quote_links or NOTHING
-        if all(notice.order_id != order_id for notice in links.order_notices):
+        said = [notice for notice in links.order_notices if notice.order_id == order_id]
+        if not said or (version is not None and version <= said[0].version):
             raise OrderNotNoticed
         self.quote_links = links.without_order(order_id)
         return OpportunityUpdated()

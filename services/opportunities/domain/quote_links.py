@@ -41,7 +41,7 @@ class OrderNotNoticed(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class OrderNotice:
-    """An order of the deal that came to nothing."""
+    """An order of the deal that came to nothing; `version` is the order's."""
 
     order_id: UUID
     order_number: str
@@ -50,6 +50,7 @@ class OrderNotice:
     at: datetime
     reason: str
     total: Money
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def _notice(item: Any) -> OrderNotice:
         datetime.fromisoformat(item["at"]),
         item["reason"],
         total,
+        item["version"],
     )
 
 

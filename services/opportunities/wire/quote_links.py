@@ -30,6 +30,8 @@ def notice_of(order: Order, kind: OrderOutcome) -> OrderNotice:
     id, quote_id = convert.uuid_of(order.id), convert.uuid_of(order.quote_id)
     assert id is not None
     assert quote_id is not None
-    reason = order.cancel_reason or order.attention
+    reason = order.cancel_reason or order.reject_reason or order.attention
     total = convert.money_of(order.total, "total")
-    return OrderNotice(id, order.number, quote_id, kind, convert.datetime_of(at), reason, total)
+    return OrderNotice(
+        id, order.number, quote_id, kind, convert.datetime_of(at), reason, total, int(order.etag)
+    )
