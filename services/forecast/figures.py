@@ -87,8 +87,9 @@ class BookFigures:
     def lacking(self, selection: Selection) -> list[Lacking]:
         """The rates that are missing."""
         rows = self.seen()
-        _, bucket, valued = selection.basis(IN_ALL).entries(self.book, rows, self.tenant)
-        wanted = valued.unconverted & _in_periods(selection, bucket)
+        entries = selection.basis(IN_ALL).entries(self.book, rows, self.tenant)
+        valued = entries.valued
+        wanted = valued.unconverted & _in_periods(selection, entries.bucket)
         currencies, days = self.book.versions.currency[rows][wanted], valued.day[wanted]
         pairs, counts = np.unique(np.stack([currencies, days], axis=1), axis=0, return_counts=True)
         epoch = date(1970, 1, 1)

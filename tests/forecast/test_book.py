@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.forecast import wire
-from services.forecast.book import Book, exact
+from services.forecast.book import UNDATED as UNDATED_DAY
+from services.forecast.book import Book, Reference, day_number, exact, value
 from services.forecast.book.deals import deals_at
 from services.forecast.book.interning import MISSING, Currencies, Interner
 from services.forecast.book.loading import reference_of
@@ -50,6 +51,13 @@ def test_amounts_are_scaled_to_the_very_unit(cases: list[tuple[int, int, int]]) 
     amounts, factors, divisors = (np.array(column, np.int64) for column in zip(*cases, strict=True))
     result = exact.scaled(amounts, factors, divisors)
     assert result.tolist() == [rounded(Fraction(amount * by, over)) for amount, by, over in cases]
+
+
+@given(st.lists(st.tuples(_AMOUNTS, st.integers(0, 100)), min_size=1, max_size=20))
+def test_percentages_are_rounded_to_the_very_unit(cases: list[tuple[int, int]]) -> None:
+    amounts, chances = np.array([one for one, _ in cases]), np.array([by for _, by in cases], np.int8)
+    expected = [rounded(Fraction(amount * by, 100)) for amount, by in cases]
+    assert exact.percent(amounts, chances).tolist() == expected
 
 
 @given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=30))
@@ -230,5 +238,23 @@ def test_a_date_far_away_is_a_date_all_the_same() -> None:
     rows = world.history(3, 1)
     for row, day in zip(rows, (date(1, 1, 1), date(9999, 12, 30), wire.UNDATED), strict=True):
         row.update(closes_on=day, deleted=False, lead_id=None, state=1)
-    found = {deal.close_date for deal in deals_at(book_of(world, rows), np.arange(3, dtype=np.int32))}
-    assert found == {date(1, 1, 1), date(9999, 12, 30), None}
+        row.update(state=2, amount=100, currency="USD")
+    old = Reference("exchange_rate", world.id(), 1, 0, {
+        "currency": "USD", "target": "EUR", "valid_from": "0001-01-01", "rate": "0.5", "deleted": False,
+    })  # fmt: skip
+    book = book_of(world, rows)
+    book.add([], [old])
+    every = np.arange(3, dtype=np.int32)
+    assert {deal.close_date for deal in deals_at(book, every)} == {date(1, 1, 1), date(9999, 12, 30), None}
+    found = dict(
+        zip(
+            book.versions.closes_on.tolist(),
+            value(book, every, book.at(), "EUR", TODAY).converted.tolist(),
+            strict=True,
+        )
+    )
+    assert found == {
+        day_number(date(1, 1, 1)): 50,
+        day_number(date(9999, 12, 30)): 92,
+        UNDATED_DAY: 91,
+    }

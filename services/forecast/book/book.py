@@ -124,7 +124,7 @@ class Book:
 
     def load(
         self,
-        columns: Mapping[str, npt.NDArray[Any]],
+        columns: dict[str, npt.NDArray[Any]],
         parts: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]],
     ) -> None:
         """Takes all deals in at once: columns as `Versions` has them, and for each sort of parts the deal,

@@ -63,6 +63,16 @@ IN_ALL: Final = Dimension("all", _nobody)
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """What some rows, or parts of rows, add, and where; `index` says of which row each is a part."""
+
+    member: npt.NDArray[Any]
+    bucket: npt.NDArray[np.int64]
+    valued: Valued
+    index: npt.NDArray[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
     """How deals are added up: by what, in which currency, on which day, in which buckets."""
 
@@ -76,21 +86,20 @@ class Basis:
         """What says whether two are the same."""
         return self.dimension.name, self.currency, self.today, self.cuts
 
-    def entries(
-        self, book: Book, rows: Rows, tenant: Tenant
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Valued]:
-        """The member, the bucket and what is added, for each row or part of a row."""
+    def entries(self, book: Book, rows: Rows, tenant: Tenant) -> Entries:
+        """What each row, or part of a row, adds, and where."""
         members = self.dimension.members(book, rows, tenant)
         valued = value(book, rows, tenant, self.currency, self.today, shares=members.shares)
         bucket = self.cuts.of(book.versions.closes_on[rows])
-        if members.shares is not None:
-            bucket = bucket[members.shares.index]
-        return members.member, bucket, valued
+        if members.shares is None:
+            return Entries(members.member, bucket, valued, None)
+        index = members.shares.index
+        return Entries(members.member, bucket[index], valued, index)
 
     def grid(self, book: Book, rows: Rows, tenant: Tenant) -> Grid:
         """The sums over some rows."""
-        member, bucket, valued = self.entries(book, rows, tenant)
-        return grid(member, bucket, self.cuts.undated + 1, valued)
+        entries = self.entries(book, rows, tenant)
+        return grid(entries.member, entries.bucket, self.cuts.undated + 1, entries.valued)
 
 
 class Cells:
@@ -118,17 +127,19 @@ class Cells:
 
     def change(self, book: Book, former: Rows, present: Rows, tenant: Tenant) -> None:
         """Takes away what the `former` versions added, and adds what the `present` ones do."""
-        for rows, sign in ((former, -1), (present, 1)):
-            if not len(rows):
-                continue
-            member, bucket, valued = self.basis.entries(book, rows, tenant)
-            added = measures_of(valued)
-            self._bound += int(np.abs(added).sum())
-            if self._bound >= _SAFE and self._measures.dtype != object:
-                self._measures = self._measures.astype(object)
-            keys = (member.astype(np.int64) + 1) * self._buckets + bucket
-            places = [self._place(key) for key in keys.tolist()]
-            np.add.at(self._measures, places, added * sign)
+        rows = np.concatenate([former, present])
+        if not len(rows):
+            return
+        entries = self.basis.entries(book, rows, tenant)
+        added = measures_of(entries.valued)
+        self._bound += int(np.abs(added).sum())
+        if self._bound >= _SAFE and self._measures.dtype != object:
+            self._measures = self._measures.astype(object)
+        index = np.arange(len(rows)) if entries.index is None else entries.index
+        added[index < len(former)] *= -1
+        keys = (entries.member.astype(np.int64) + 1) * self._buckets + entries.bucket
+        places = [self._place(key) for key in keys.tolist()]  # may make the measures longer
+        np.add.at(self._measures, places, added)
 
     def _place(self, key: int) -> int:
         if self._places is None:

@@ -40,6 +40,12 @@ class Columns:
             array[start:end] = columns[name]
         self._show(end)
 
+    def adopt(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Takes arrays of the right types as its own; there is nothing yet."""
+        self._arrays = {name: columns[name].astype(dtype, copy=False) for name, dtype in self.DTYPES.items()}
+        self._room = len(next(iter(columns.values())))
+        self._show(self._room)
+
     def _grow(self, room: int) -> None:
         self._room = room
         for name, array in self._arrays.items():

@@ -15,14 +15,42 @@ _GUESSED: Final = 2.0**50
 _DIVISOR: Final = 2**60
 
 
-def scaled(amount: Amounts, factor: Int64, divisor: Int64) -> Amounts:
-    """amount · factor / divisor, each rounded half away from zero; all factors and divisors above zero.
+def scaled(amount: Amounts, factor: Amounts, divisor: Amounts) -> Amounts:
+    """amount · factor / divisor, each rounded half away from zero; no factor below zero, all divisors above."""
+    others = np.flatnonzero(factor != divisor)
+    if len(others) == len(amount):
+        return _scaled(amount, factor, divisor)
+    if not len(others):
+        return amount
+    part = _scaled(amount[others], factor[others], divisor[others])
+    result = amount.astype(object) if object in (part.dtype, amount.dtype) else amount.copy()
+    result[others] = part
+    return result
 
-    A float guesses the quotient, and its remainder, computed modulo 2⁶⁴ where it always fits, says by
-    how much the guess is off. What is too large for that is computed with Python's integers.
-    """
-    if amount.dtype == object or factor.dtype == object or divisor.dtype == object:
+
+def percent(amount: Amounts, chance: npt.NDArray[np.int8]) -> Amounts:
+    """So many hundredths of each amount, rounded half away from zero."""
+    if amount.dtype == object or _largest(amount) >= _SAFE // 400:
+        return _scaled(amount, chance.astype(np.int64), np.full(len(amount), 100, np.int64))
+    doubled = amount * chance * 2
+    result: Amounts = np.where(doubled < 0, -((100 - doubled) // 200), (doubled + 100) // 200)
+    return result
+
+
+def _scaled(amount: Amounts, factor: Amounts, divisor: Amounts) -> Amounts:
+    if object in (amount.dtype, factor.dtype, divisor.dtype):
         return _narrowed(_slowly(amount, factor, divisor))
+    if 2 * _largest(amount) * _largest(factor) + _largest(divisor) < _SAFE:
+        rounded = (np.abs(amount) * (2 * factor) + divisor) // (2 * divisor)
+        result: Amounts = np.where(amount < 0, -rounded, rounded)
+        return result
+    return _guessed(amount, factor, divisor)
+
+
+def _guessed(amount: Int64, factor: Int64, divisor: Int64) -> Amounts:
+    """Where the product may not fit: a float guesses the quotient, and its remainder, computed modulo 2⁶⁴
+    where it always fits, says by how much the guess is off. What is too large for that is computed with
+    Python's integers."""
     with np.errstate(over="ignore"):
         quotient = amount * (factor / divisor)
         fits = (np.abs(quotient) < _GUESSED) & (divisor < _DIVISOR)
@@ -42,6 +70,10 @@ def scaled(amount: Amounts, factor: Int64, divisor: Int64) -> Amounts:
     rest_of = ~fits
     result[rest_of] = _slowly(amount[rest_of], factor[rest_of], divisor[rest_of])
     return _narrowed(result)
+
+
+def _largest(amounts: Amounts) -> int:
+    return max(int(amounts.max()), -int(amounts.min())) if len(amounts) else 0
 
 
 def _slowly(amount: Amounts, factor: Amounts, divisor: Amounts) -> Amounts:
@@ -64,8 +96,7 @@ def addable(amounts: Amounts, count: int | None = None) -> Amounts:
     """The same, so that any `count` of them add up without overflow."""
     if amounts.dtype == object or not len(amounts):
         return amounts
-    most = max(int(amounts.max()), -int(amounts.min()))
-    return amounts if most * (count or len(amounts)) < _SAFE else amounts.astype(object)
+    return amounts if _largest(amounts) * (count or len(amounts)) < _SAFE else amounts.astype(object)
 
 
 def total(amounts: Amounts) -> int:

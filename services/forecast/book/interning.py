@@ -91,6 +91,8 @@ class Interner:
 
     def intern_all(self, ids: Ids) -> Codes:
         """The codes of many ids; nil stands for none."""
+        if not ids.any():
+            return np.full(len(ids), MISSING, np.int32)
         if len(ids) < _MANY:
             return self._one_by_one(ids)
         self._settle()

@@ -24,8 +24,9 @@ from services.forecast.book.versions import UNDATED
 from services.forecast.tables import deal_versions, progress, reference_versions
 from services.forecast.wire.heard import microseconds
 
-_CHUNK_BYTES: Final = 1 << 23
+_CHUNK_BYTES: Final = 1 << 24
 _HEADER_BYTES: Final = 19
+_LOAD_SECONDS: Final = 600
 _DAYS_1970_TO_2000: Final = 10_957
 _MICROSECONDS_1970_TO_2000: Final = _DAYS_1970_TO_2000 * 86_400 * 1_000_000
 _INFINITY: Final = 2**31 - 1
@@ -59,6 +60,8 @@ _PARTS: Final[dict[str, tuple[str, str]]] = {
     "member": ("part.member", _ID),
     "end": ("part.ending", ">i8"),
 }
+_MANY: Final = frozenset({"deal", "account", "lead"})
+"""Of what there are so many that they are numbered all at once."""
 _SORTS: Final = ("product", "split", "overlay")
 _ALL_PARTS: Final = " UNION ALL ".join(
     f"SELECT {number}::smallint AS sort, member, ending FROM unnest({name}_ids, {name}_ends) AS one(member, ending)"
@@ -68,6 +71,7 @@ _HAS_PARTS: Final = " OR ".join(f"{name}_ids <> '{{}}'" for name in _SORTS)
 
 _PROGRESS: Final = Prepared(sa.select(progress.c.changes, progress.c.epoch, progress.c.reference_changes))
 _ISOLATED: Final = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+_PATIENT: Final = sa.text(f"SET LOCAL statement_timeout = '{_LOAD_SECONDS}s'")
 _REFERENCES: Final = Prepared(sa.select(reference_versions))
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger)
 _NEWER_DEALS: Final = Prepared(
@@ -96,6 +100,7 @@ async def load(database: Database, tenant: UUID) -> Book:
     book = Book()
     async with database.transaction(tenant) as tx:
         await tx.fetch(_ISOLATED)
+        await tx.fetch(_PATIENT)
         now = await read_progress(tx)
         book.add([], [reference_of(row) for row in await tx.fetch(_REFERENCES)])
         connection = await tx.connection()
@@ -178,7 +183,7 @@ async def _copy(
             await asyncio.to_thread(taken, len(pending))
 
     consumer: Callable[[bytes], Awaitable[None]] = consume
-    await connection.copy_from_query(query, output=consumer, format="binary")
+    await connection.copy_from_query(query, output=consumer, format="binary", timeout=_LOAD_SECONDS)
     await asyncio.to_thread(taken, len(pending) - 2)  # it ends with two bytes
 
 
@@ -187,7 +192,9 @@ def _columns(book: Book, raw: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any
     columns: dict[str, npt.NDArray[Any]] = {}
     for name, (_, type_) in _DEALS.items():
         column = raw[name]
-        if type_ == _ID:
+        if name in _MANY:
+            columns[name] = column.copy()
+        elif type_ == _ID:
             columns[name] = interners[name].intern_all(ids_of(column))
         elif name == "currency":
             columns[name] = Currencies.codes_of(column)
@@ -203,18 +210,22 @@ def _columns(book: Book, raw: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any
 
 def _fill(book: Book, columns: list[dict[str, npt.NDArray[Any]]], parts: list[npt.NDArray[Any]]) -> None:
     whole = {}
+    interners = book.codes.of_column()
     for name in book.versions.HEARD:
-        whole[name] = np.concatenate([chunk.pop(name) for chunk in columns])
+        column = np.concatenate([chunk.pop(name) for chunk in columns])
+        whole[name] = interners[name].intern_all(ids_of(column)) if name in _MANY else column
     shared: dict[str, tuple[Any, ...]] = {}
     if parts:
         every = np.concatenate(parts)
+        parts.clear()
         members = {"product": book.codes.products, "split": book.codes.users, "overlay": book.codes.users}
         for number, name in enumerate(_SORTS):
             of_sort = every[every["sort"] == number]
-            shared[name] = (
-                book.codes.deals.intern_all(ids_of(of_sort["deal"])),
-                of_sort["version"].astype(np.int64),
-                members[name].intern_all(ids_of(of_sort["member"])),
-                of_sort["end"].astype(np.int64),
-            )
+            if len(of_sort):
+                shared[name] = (
+                    interners["deal"].intern_all(ids_of(of_sort["deal"])),
+                    of_sort["version"].astype(np.int64),
+                    members[name].intern_all(ids_of(of_sort["member"])),
+                    of_sort["end"].astype(np.int64),
+                )
     book.load(whole, shared)

@@ -16,6 +16,9 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
+
 from chassis.errors import Unavailable
 from chassis.fiscal import MONTHS, Pattern, YearEnd
 from services.forecast.domain.currencies import Rate, Rates
@@ -96,6 +99,9 @@ class Tenant:
         self._contents = contents
         self.valued = valued
         """Another number where deals are valued otherwise."""
+        self.by_stage: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]] | None = None
+        self.factors: dict[tuple[int, int, str], tuple[int, int] | None] = {}
+        """What was worked out already, by currency, day and currency asked for (`valuing`)."""
 
     def of(self, kind: str) -> Mapping[UUID, Content]:
         """Everything of a kind, by id."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EPOCH: Final = date(1970, 1, 1)
 _LARGEST: Final = 2**62
+_DENSE: Final = 1 << 23
 
 
 def day_number(day: date) -> int:
@@ -99,11 +100,11 @@ def value(
     has_amount = versions.has_amount[rows]
     overdue, lost = is_open & (closes_on < now), state == State.LOST
     counts = has_amount & factors.known
-    chance = np.where(is_open & (category != Category.OMITTED), probability, np.int8(0)).astype(np.int64)
+    chance = np.where(is_open & (category != Category.OMITTED), probability, np.int8(0))
     if shares is None:
         end = np.where(counts, versions.amount[rows], 0)
         converted = exact.scaled(end, factors.by, factors.over)
-        weighted = _weighted(converted, chance)
+        weighted = exact.percent(converted, chance)
         index: Any = slice(None)
     else:
         index = shares.index
@@ -112,7 +113,7 @@ def value(
         high = exact.scaled(np.where(counted, shares.end, 0), by, over)
         low = exact.scaled(np.where(counted, shares.start, 0), by, over)
         converted = high - low
-        weighted = _weighted(high, chance) - _weighted(low, chance)
+        weighted = exact.percent(high, chance) - exact.percent(low, chance)
     return Valued(
         category=category[index],
         probability=probability[index],
@@ -126,17 +127,23 @@ def value(
     )
 
 
-def _weighted(converted: Amounts, chance: npt.NDArray[np.int64]) -> Amounts:
-    return exact.scaled(converted, chance, np.full(len(chance), 100, np.int64))
-
-
 def categories_of(
     book: Book, rows: Rows, tenant: Tenant
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
     """Category and probability: what is won is closed, what is lost omitted; what is open counts as its
     stage says, and as pipeline at 0 % while the stage is not known."""
+    category, probability = _by_stage(book, tenant)
+    stages, state = book.versions.stage[rows], book.versions.state[rows]
+    of_stage = np.where(state == State.LOST, np.int8(Category.OMITTED), category[stages])
+    return np.where(state == State.WON, np.int8(Category.CLOSED), of_stage), probability[stages]
+
+
+def _by_stage(book: Book, tenant: Tenant) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """Category and probability by the stage's code; the last are for no stage: -1."""
     count = len(book.codes.stages)
-    category = np.full(count + 1, Category.PIPELINE, np.int8)  # the last is for no stage: -1
+    if tenant.by_stage is not None and len(tenant.by_stage[0]) == count + 1:
+        return tenant.by_stage
+    category = np.full(count + 1, Category.PIPELINE, np.int8)
     probability = np.zeros(count + 1, np.int8)
     for id, stage in tenant.stages.items():
         code = book.codes.stages.code(id)
@@ -144,9 +151,8 @@ def categories_of(
             is_closed = stage.category is Category.CLOSED
             category[code] = Category.COMMIT if is_closed else stage.category
             probability[code] = stage.probability
-    stages, state = book.versions.stage[rows], book.versions.state[rows]
-    of_stage = np.where(state == State.LOST, np.int8(Category.OMITTED), category[stages])
-    return np.where(state == State.WON, np.int8(Category.CLOSED), of_stage), probability[stages]
+    tenant.by_stage = category, probability
+    return tenant.by_stage
 
 
 def factors_of(
@@ -162,14 +168,8 @@ def factors_of(
     other = np.flatnonzero((currencies != target) & (currencies >= 0))
     if not len(other):
         return Factors(by, over, known)
-    rates, digits = tenant.rates, exponent(currency)
-    pairs = (currencies[other].astype(np.int64) << 32) + days[other]
-    distinct, inverse = np.unique(pairs, return_inverse=True)
-    found = []
-    for pair in distinct.tolist():
-        source = Currencies.id(pair >> 32)
-        factor = rates.factor(source, currency, date_of(pair & 0xFFFFFFFF) or date.max)
-        found.append(None if factor is None else _ratio(factor, digits - exponent(source)))
+    distinct, inverse = _pairs(currencies[other], days[other])
+    found = [_factor(tenant, source, day, currency) for source, day in distinct]
     values = [ratio or (1, 1) for ratio in found]
     fits = all(one < _LARGEST and two < _LARGEST for one, two in values)
     dtype: npt.DTypeLike = np.int64 if fits else object
@@ -179,6 +179,36 @@ def factors_of(
     over[other] = np.array([two for _, two in values], dtype)[inverse]
     known[other] = np.array([ratio is not None for ratio in found])[inverse]
     return Factors(by, over, known)
+
+
+def _pairs(
+    currencies: npt.NDArray[np.int16], days: npt.NDArray[np.int32]
+) -> tuple[list[tuple[int, int]], npt.NDArray[Any]]:
+    """The distinct pairs of currency and day, and for each entry which of them it has."""
+    first, last = int(days.min()), int(days.max())
+    span, few = last - first + 1, int(currencies.max()) + 1
+    keys = currencies.astype(np.int64) * span + (days.astype(np.int64) - first)
+    if span * few > _DENSE:
+        distinct, place = np.unique(keys, return_inverse=True)
+    else:
+        there = np.zeros(span * few, bool)
+        there[keys] = True
+        distinct = np.flatnonzero(there)
+        places = np.zeros(span * few, np.int32)
+        places[distinct] = np.arange(len(distinct))
+        place = places[keys]
+    return [(key // span, key % span + first) for key in distinct.tolist()], place
+
+
+def _factor(tenant: Tenant, source: int, day: int, currency: str) -> tuple[int, int] | None:
+    """What one amount in minor units is multiplied by, and divided by; None where there is no rate."""
+    key = source, day, currency
+    if key not in tenant.factors:
+        name = Currencies.id(source)
+        factor = tenant.rates.factor(name, currency, date_of(day) or date.max)
+        ratio = None if factor is None else _ratio(factor, exponent(currency) - exponent(name))
+        tenant.factors[key] = ratio
+    return tenant.factors[key]
 
 
 def _ratio(factor: Decimal, digits: int) -> tuple[int, int]:

@@ -83,18 +83,19 @@ class Versions(Columns):
         """The row of the last version of each deal, by the deal's code."""
         return self._last[: self._deals]
 
-    def load(self, columns: Mapping[str, npt.NDArray[Any]], deals: int) -> None:
-        """Takes everything in at once, each version once; there is nothing yet."""
+    def load(self, columns: dict[str, npt.NDArray[Any]], deals: int) -> None:
+        """Takes everything in at once, each version once; there is nothing yet. The arrays become its own."""
         order = np.lexsort((columns["version"], columns["deal"]))
-        ordered = {name: column[order] for name, column in columns.items()}
-        deal, recorded_at = ordered["deal"], ordered["recorded_at"]
+        for name in self.HEARD:  # one after the other, so that there are never two of all
+            columns[name] = columns[name][order]
+        deal, recorded_at = columns["deal"], columns["recorded_at"]
         count = len(deal)
         follows = np.zeros(count, bool)
         follows[1:] = deal[1:] == deal[:-1]
         rows = np.arange(count, dtype=np.int32)
         until = np.full(count, FOREVER, np.int64)
         until[:-1][follows[1:]] = recorded_at[1:][follows[1:]]
-        self.extend({**ordered, "until": until, "before": np.where(follows, rows - 1, NONE)})
+        self.adopt({**columns, "until": until, "before": np.where(follows, rows - 1, np.int32(NONE))})
         self._reserve(deals)
         self._last[deal] = rows  # of several, the last stays
         for row in np.flatnonzero(until < recorded_at):
