@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -104,3 +105,51 @@ def asking(token: str, user: str, password: str) -> Iterator[SignIn]:
         raise typer.Exit(NO_SERVER) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+@forecast.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file that is written.")] = Path(
+        "forecast.html"
+    ),
+    period: Annotated[
+        str, typer.Option("--period", "-p", help="2017-03, 2017-Q1 or FY2017; the current quarter else.")
+    ] = "",
+    by: Annotated[By, typer.Option(help="What the rows are.")] = By.TEAM,
+    currency: Annotated[str, typer.Option(help="The tenant's where it is left out.")] = "",
+    node: Annotated[str, typer.Option(help="Only this node, by its id, and what is below it.")] = "",
+    depth: Annotated[int | None, typer.Option(min=0, help="How many levels the roll-up shows.")] = 3,
+    as_of: Annotated[
+        str, typer.Option(help="As of a day's end (2017-09-30) or an instant; now where it is left out.")
+    ] = "",
+    since: Annotated[
+        str, typer.Option(help="From when on changes are told; from the first day of the period else.")
+    ] = "",
+    business_time: Annotated[
+        bool,
+        typer.Option(
+            "--business-time", help="As things were then, not as they were recorded: for imported history."
+        ),
+    ] = False,
+    backtest_file: Annotated[
+        Path | None, typer.Option("--backtest", help="What `sfa forecast backtest --json` printed.")
+    ] = None,
+    url: Url = LOCAL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+) -> None:
+    """Write the forecast as one HTML page that needs nothing else.
+
+    It shows the roll-up with quotas and judgement, what changed and why,
+    how the period is expected to go with what was won drawn in, whether
+    predicted probabilities can be believed, and how well it predicted
+    before. Exits as `sfa forecast` does.
+    """
+    from deploy.report.command import write
+
+    with asking(token, user, password) as sign_in:
+        write(
+            url, sign_in, output, period=period, group_by=by.name, currency=currency.upper(), node=node,
+            depth=depth, as_of=as_of, since=since, business_time=business_time, backtest=backtest_file,
+        )  # fmt: skip
