@@ -95,7 +95,7 @@ def test_headers_are_no_body_fields(openapi: dict[str, Any]) -> None:
     win = openapi["paths"]["/v1/opportunities/{id}:win"]["post"]
     assert {item["name"] for item in win["parameters"]} >= {"id", "Idempotency-Key", "If-Match"}
     body = win["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"amount", "closeDate", "effectiveTime"}
+    assert set(body["properties"]) == {"amount", "closeDate", "effectiveTime", "winReason"}
     assert not win["requestBody"]["required"]
 
 

@@ -474,11 +474,15 @@ async def test_cards_and_figures_follow_what_contacts_knows_of_the_customer(
     stack = await shared("opportunities", "contacts")
     accounts: Any = contacts_pb2_grpc.AccountServiceStub(stack.channel("contacts"))
     account = await accounts.CreateAccount(
-        contacts_pb2.CreateAccountRequest(account=contacts_pb2.Account(name="Clinic", industry="Medical"))
+        contacts_pb2.CreateAccountRequest(
+            account=contacts_pb2.Account(name="Clinic", industry="Medical", segment="Public")
+        )
     )
     await stack.settled()
     acme = await rival(stack)
-    fits = await battle_card(stack, acme, conditions=pb.CardConditions(industries=["medical"]))
+    fits = await battle_card(
+        stack, acme, conditions=pb.CardConditions(industries=["medical"], segments=["PUBLIC"])
+    )
     await battle_card(stack, acme, conditions=pb.CardConditions(industries=["retail"]))
     deal = await make(stack, account_id=account.id, competitors=[parts.DealCompetitor(competitor_id=acme.id)])
     found = await cards(stack, None).ListOpportunityBattleCards(
@@ -486,8 +490,8 @@ async def test_cards_and_figures_follow_what_contacts_knows_of_the_customer(
     )
     assert (found.industry, [each.id for each in found.rivals[0].battle_cards]) == ("Medical", [fits.id])
     await lose(stack, deal, lost_to_competitor_id=acme.id)
-    report = await reports(stack).GetWinLoss(pb.GetWinLossRequest(group_by=[BY.INDUSTRY]))
-    assert [each.keys[0] for each in report.groups] == ["Medical"]
+    report = await reports(stack).GetWinLoss(pb.GetWinLossRequest(group_by=[BY.INDUSTRY, BY.SEGMENT]))
+    assert [list(each.keys) for each in report.groups] == [["Medical", "Public"]]
 
 
 @pytest.mark.parametrize(

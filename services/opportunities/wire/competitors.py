@@ -103,8 +103,7 @@ def customer_row(account: Account, version: int) -> dict[str, Any]:
     return {
         "id": UUID(account.id),
         "version": version,
-        # an account may come to have a segment; those of before have none
-        "segment": getattr(account, "segment", ""),
+        "segment": account.segment,
         "industry": account.industry,
     }
 
