@@ -126,12 +126,14 @@ class BoardStore:
             .limit(1)
             .scalar_subquery()
         )
-        active = (
-            sa.select(sa.func.count())
-            .select_from(alerts)
-            .where(alerts.c.opportunity_id == deals.c.id, alerts.c.state == "ACTIVE")
-            .scalar_subquery()
-        )
+        active: Any = sa.literal(0, sa.Integer)
+        if _is_live(asked):  # alerts are kept as they are
+            active = (
+                sa.select(sa.func.count())
+                .select_from(alerts)
+                .where(alerts.c.opportunity_id == deals.c.id, alerts.c.state == "ACTIVE")
+                .scalar_subquery()
+            )
         rows = await self.tx.read(
             sa.select(
                 *(deals.c[name] for name in scope.COLUMNS),
@@ -144,7 +146,7 @@ class BoardStore:
 
     def _deals(self, asked: Question, shown: Shown, ids: Sequence[UUID] = ()) -> Any:
         """The open deals of the pipeline and those that were closed of late."""
-        is_live = asked.as_of is None and asked.effective_as_of is None
+        is_live = _is_live(asked)
         statement = scope.live(self.call) if is_live else scope.recorded(self.call, asked)
         statement = scope.narrowed(statement, asked)
         columns = statement.selected_columns
@@ -165,6 +167,10 @@ class BoardStore:
         if is_live:
             created = deals.c.created_at
         return scope.with_booked(deals, asked, created, self._tenant.zone.key)
+
+
+def _is_live(asked: Question) -> bool:
+    return asked.as_of is None and asked.effective_as_of is None
 
 
 def _table(name: str, **columns: tuple[Sequence[Any], Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from chassis.call import Call
 from services.opportunities.domain.figures import Question
@@ -44,7 +45,7 @@ def recorded(call: Call, asked: Question) -> sa.Select[Any]:
         by_then = sa.literal(asked.effective_as_of, sa.DateTime(timezone=True))
         deals = (
             sa.select(*versions.c)
-            .distinct(versions.c.id)
+            .ext(distinct_on(versions.c.id))
             .where(versions.c.recorded_at <= at, versions.c.effective_at <= by_then)
             .order_by(versions.c.id, versions.c.effective_at.desc(), versions.c.version.desc())
             .subquery("as_it_was")
