@@ -50,8 +50,7 @@ class MetricsStore:
             statement = _sums(deals, key, source).group_by(sa.literal_column("1"))
             groups = await self.tx.read(
                 statement.order_by(
-                    sa.literal_column("won_amount DESC NULLS LAST"),
-                    sa.literal_column("won + lost + open DESC, key"),
+                    sa.literal_column("won_amount DESC NULLS LAST"), sa.literal_column("count(*) DESC, key")
                 ).limit(most + 1)
             )
         result = _sum_of(total[0])
@@ -191,11 +190,8 @@ def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list
         if name is None:
             keys.append(sa.func.coalesce(_key(deals, dimension, asked), "").label(f"key_{len(keys)}"))
             continue
-        members = (
-            sa.select(sa.cast(sa.func.unnest(deals.c[name]), sa.Text).label("member"))
-            .distinct()
-            .lateral(f"each_{name}")
-        )
+        member = sa.cast(sa.func.unnest(deals.c[name]), sa.Text).label("member")
+        members = sa.select(member).distinct().correlate(deals).lateral(f"each_{name}")
         source = source.outerjoin(members, sa.true())
         keys.append(sa.func.coalesce(members.c.member, "").label(f"key_{len(keys)}"))
     return keys, source
