@@ -14,11 +14,13 @@ from uuid import UUID, uuid5
 from google.protobuf.message import Message
 from google.type.date_pb2 import Date
 from google.type.money_pb2 import Money
+from sfa.contacts.v1 import events_pb2 as contacts
 from sfa.forecast.v1 import forecast_pb2 as pb
 from sfa.forecast.v1 import forecast_pb2_grpc
 from sfa.identity.v1 import events_pb2 as identity
 from sfa.leads.v1 import events_pb2 as leads
 from sfa.leads.v1 import leads_pb2
+from sfa.opportunities.v1 import deals_pb2 as splits_pb
 from sfa.opportunities.v1 import opportunities_pb2 as deals_pb
 from sfa.opportunities.v1 import opportunities_pb2_grpc
 from sfa.quotes.v1 import events_pb2 as quotes
@@ -31,7 +33,7 @@ from chassis.positions import Mark, Published, published_subject
 from tests.engines import PASSWORD
 from tests.stack import Stack
 
-_SAYING: Final = ("identity", "leads", "quotes")
+_SAYING: Final = ("contacts", "identity", "leads", "quotes")
 _PATIENCE: Final = 20.0
 
 
@@ -127,17 +129,39 @@ class Company:
             covers.territory_assignment.territory_id = self.id(name)
             await self.say(covers)
 
-    async def rate(self, source: str, target: str, day: date, rate: str) -> None:
+    async def covers(self, user: str, **shares: str) -> None:
+        """A user covers several territories, each with a share."""
+        for territory, share in shares.items():
+            covers = identity.TerritoryAssignmentChanged()
+            covers.territory_assignment.id = str(uuid5(self.stack.tenant, f"{user} covers {territory}"))
+            covers.territory_assignment.user_id = self.id(user)
+            covers.territory_assignment.territory_id = self.id(territory)
+            covers.territory_assignment.share = share
+            await self.say(covers)
+
+    async def account(self, name: str, segment: str) -> None:
+        event = contacts.AccountCreated()
+        event.account.id, event.account.name, event.account.segment = self.id(name), name, segment
+        await self.say(event)
+
+    async def family(self, name: str, parent: str = "") -> None:
+        event = quotes.ProductFamilyCreated()
+        event.product_family.id, event.product_family.name = self.id(name), name
+        event.product_family.parent_id = self.id(parent) if parent else ""
+        await self.say(event)
+
+    async def rate(self, source: str, target: str, day: date, rate: str, at: datetime | None = None) -> None:
+        """A rate that holds from a day on; recorded now, or `at`."""
         event = identity.ExchangeRateRecorded()
         event.exchange_rate.id = str(uuid5(self.stack.tenant, f"{source} {target} {day}"))
         event.exchange_rate.from_currency, event.exchange_rate.to_currency = source, target
         event.exchange_rate.date.CopyFrom(day_of(day))
         event.exchange_rate.rate = rate
-        await self.say(event)
+        await self.say(event, at)
 
-    async def product(self, name: str) -> None:
+    async def product(self, name: str, family: str = "") -> None:
         event = quotes.ProductCreated()
-        event.product.id, event.product.name = self.id(name), name
+        event.product.id, event.product.name, event.product.family = self.id(name), name, family
         await self.say(event)
 
     async def lead(self, id: UUID, state: leads_pb2.Lead.State.ValueType) -> None:
@@ -146,13 +170,13 @@ class Company:
         event.lead.id, event.lead.state = str(id), state
         await self.say(event)
 
-    async def say(self, event: Message) -> None:
+    async def say(self, event: Message, at: datetime | None = None) -> None:
         """Publishes an event as the service does that it belongs to, and says that there is no more."""
         resource: Any = resource_of(event)
         name = event.DESCRIPTOR.full_name
         service, id = envelope.service_of(name), UUID(resource.id)
         self.versions[id] += 1
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         facts = {
             "tenant_id": self.stack.tenant, "entity": resource.DESCRIPTOR.name.lower(), "entity_id": id,
             "version": self.versions[id], "event_type": name, "recorded_at": now, "effective_at": now,
@@ -205,6 +229,11 @@ class Company:
                 product_id=self.id(product), quantity=quantity, unit_price=money(price, currency)
             )
         deal.lead_id = str(fields.pop("lead_id", ""))
+        if account := fields.pop("account", ""):
+            deal.account_id = self.id(account)
+        for user, kind, percent in fields.pop("splits", ()):
+            split_type = splits_pb.Split.Type.Value(kind)
+            deal.splits.add(user_id=self.id(user), type=split_type, percent=percent)
         assert not fields
         return await self.deals(role).CreateOpportunity(deals_pb.CreateOpportunityRequest(opportunity=deal))
 
