@@ -42,7 +42,7 @@ _ONE_NUMBER: Final = np.dtype([*_ARRAY, ("one", ">i8")])
 _TYPES: Final[dict[str, Any]] = {
     "tenant_id": "V16", "id": "V16", "version": ">i8", "counted": ">i8", "kind": ">i2", "recorded_at": ">i8",
     "effective_at": ">i8", "state": ">i2", "deleted": "?", "name": "S4", "owner_id": "V16", "account_id": "V16",
-    "pipeline_id": "V16", "stage_id": "V16", "amount": ">i8", "currency": "S3", "closes_on": ">i4",
+    "pipeline_id": "V16", "stage_id": "V16", "amount": ">i8", "currency": "S3", "closes_on": ">i4", "category": ">i2",
     "product_ids": _EMPTY, "product_ends": _EMPTY,
 }  # fmt: skip
 _COLUMNS: Final = [*_TYPES]
@@ -190,6 +190,7 @@ class ForecastCompany:
             "amount": value,
             "currency": np.array(_CURRENCIES, "S3")[random.integers(0, len(_CURRENCIES), count)[deal]],
             "closes_on": closes_on,
+            "category": 0,
         }
         without, having = product < 0, product >= 0
         no_product = {"product_ids": _EMPTY_IDS, "product_ends": _EMPTY_NUMBERS}

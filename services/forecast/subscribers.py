@@ -108,20 +108,12 @@ def account_changed(event: Received) -> Facts:
         yield "account", event.entity_id, {"segment": event.message.account.segment}
 
 
-DEALS: Final = (
-    opportunities.OpportunityCreated,
-    opportunities.OpportunityUpdated,
-    opportunities.OpportunityMoved,
-    opportunities.OpportunityWon,
-    opportunities.OpportunityLost,
-    opportunities.OpportunityReopened,
-    opportunities.OpportunityDeleted,
-    opportunities.OpportunityUndeleted,
-    opportunities.OpportunityMerged,
-    opportunities.OpportunitySplit,
-    opportunities.OpportunityOrderNoticed,
-)
-"""The events of deals."""
+DEALS: Final[Sequence[Any]] = [
+    getattr(opportunities, name)
+    for name, event in opportunities.DESCRIPTOR.message_types_by_name.items()
+    if "opportunity" in event.fields_by_name
+]
+"""Every event of deals: each carries the whole deal."""
 
 HEARD: Final[Sequence[tuple[Callable[[Received], Facts], Sequence[Any]]]] = (
     (pipeline_changed, (opportunities.PipelineCreated, opportunities.PipelineUpdated)),

@@ -75,6 +75,7 @@ class World:
             lead_id=choose.choice([None, None, *self.leads]),
             is_deleted=choose.random() < 0.05,
             pipeline_id=self.pipeline,
+            category=choose.choice([None, None, None, Category.COMMIT, Category.OMITTED]),
         )
 
     def history(self, deals: int, versions: int) -> list[Row]:

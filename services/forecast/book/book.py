@@ -222,6 +222,7 @@ class Book:
             "amount": [row["amount"] or 0 for row in rows],
             "has_amount": [row["amount"] is not None for row in rows],
             "currency": [codes.currencies.code(row["currency"]) for row in rows],
+            "category": [row["category"] for row in rows],
             "closes_on": [
                 UNDATED if row["closes_on"] == UNDATED_DAY else day_number(row["closes_on"]) for row in rows
             ],

@@ -10,7 +10,7 @@ from services.forecast.book.interning import MISSING, Interner
 from services.forecast.book.parts import Parts
 from services.forecast.book.valuing import date_of
 from services.forecast.book.versions import Rows
-from services.forecast.domain.figures import Deal, State
+from services.forecast.domain.figures import Category, Deal, State
 
 
 def deals_at(book: Book, rows: Rows) -> Iterator[Deal]:
@@ -19,11 +19,11 @@ def deals_at(book: Book, rows: Rows) -> Iterator[Deal]:
     columns = (
         versions.deal, versions.version, versions.owner, versions.account, versions.pipeline, versions.stage,
         versions.lead, versions.state, versions.amount, versions.has_amount, versions.currency,
-        versions.closes_on, versions.deleted,
+        versions.closes_on, versions.deleted, versions.category,
     )  # fmt: skip
     for row, *values in zip(rows.tolist(), *(column[rows].tolist() for column in columns), strict=True):
         (deal, version, owner, account, pipeline, stage, lead, state, amount, has_amount, currency, closes_on,
-         deleted) = values  # fmt: skip
+         deleted, category) = values  # fmt: skip
         name = codes.currencies.id(currency)
         unit = minor_unit(name)
         yield Deal(
@@ -43,6 +43,7 @@ def deals_at(book: Book, rows: Rows) -> Iterator[Deal]:
             lead_id=_id(codes.leads, lead),
             is_deleted=deleted,
             pipeline_id=_id(codes.pipelines, pipeline),
+            category=Category(category) if category else None,
         )
 
 

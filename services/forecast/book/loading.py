@@ -52,6 +52,7 @@ _DEALS: Final[dict[str, tuple[str, str]]] = {
     "has_amount": ("amount IS NOT NULL", "?"),
     "currency": ("CASE WHEN length(currency) = 3 THEN currency ELSE '---' END", "V3"),
     "closes_on": ("closes_on", ">i4"),
+    "category": ("category", ">i2"),
 }
 _PARTS: Final[dict[str, tuple[str, str]]] = {
     "deal": ("id", _ID),

@@ -131,11 +131,15 @@ def categories_of(
     book: Book, rows: Rows, tenant: Tenant
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
     """Category and probability: what is won is closed, what is lost omitted; what is open counts as its
-    stage says, and as pipeline at 0 % while the stage is not known."""
+    owner says, else as its stage does, and as pipeline at 0 % while the stage is not known."""
     category, probability = _by_stage(book, tenant)
-    stages, state = book.versions.stage[rows], book.versions.state[rows]
-    of_stage = np.where(state == State.LOST, np.int8(Category.OMITTED), category[stages])
-    return np.where(state == State.WON, np.int8(Category.CLOSED), of_stage), probability[stages]
+    stages, state, said = (
+        column[rows] for column in (book.versions.stage, book.versions.state, book.versions.category)
+    )
+    of_open = np.where(said, said, category[stages])
+    of_open[state == State.WON] = Category.CLOSED
+    of_open[state == State.LOST] = Category.OMITTED
+    return of_open, probability[stages]
 
 
 def _by_stage(book: Book, tenant: Tenant) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:

@@ -44,6 +44,8 @@ class Versions(Columns):
     has_amount: Bools
     currency: npt.NDArray[np.int16]
     closes_on: Int32
+    category: Int8
+    """How it counts while it is open, where that is not what its stage says; else 0."""
     before: Int32
     """The row of the version before; -1 for the first."""
 
@@ -64,6 +66,7 @@ class Versions(Columns):
         "has_amount": np.bool_,
         "currency": np.int16,
         "closes_on": np.int32,
+        "category": np.int8,
     }
     DTYPES: ClassVar[Mapping[str, npt.DTypeLike]] = {**HEARD, "until": np.int64, "before": np.int32}
 

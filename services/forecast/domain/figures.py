@@ -70,6 +70,8 @@ class Deal:
     """Each person who has a share of the revenue, with it; they add up to the amount."""
     overlays: tuple[tuple[UUID, Decimal], ...] = ()
     """Each person who is credited beside them, of any sum."""
+    category: Category | None = None
+    """How it counts while it is open, where that is not what its stage says."""
     recorded_at: datetime | None = field(default=None, compare=False)
     effective_at: datetime | None = field(default=None, compare=False)
 
@@ -183,11 +185,13 @@ _NAMES: Final[dict[int, str]] = {category: category.name.lower() for category in
 
 def category_of(deal: Deal, stage: Stage | None) -> Category:
     """What is won is closed, what is lost is omitted, whatever the stage says; what is open counts as
-    its stage says, and as pipeline while the stage is not known."""
+    its owner says, else as its stage does, and as pipeline while the stage is not known."""
     if deal.state is State.WON:
         return Category.CLOSED
     if deal.state is State.LOST:
         return Category.OMITTED
+    if deal.category is not None:
+        return deal.category
     if stage is None:
         return Category.PIPELINE
     return Category.COMMIT if stage.category is Category.CLOSED else stage.category

@@ -32,6 +32,8 @@ deal_versions = Table(
     Column("currency", sa.Text),
     # the close date; infinity where there is none, so that `undated` is a period like any other
     Column("closes_on", sa.Date),
+    # how it counts while it is open, where that is not what its stage says; else 0
+    Column("category", sa.SmallInteger),
     # parts of the amount and their running totals: the share of the second is the second less the first
     Column("product_ids", ARRAY(sa.Uuid)),
     Column("product_ends", ARRAY(sa.BigInteger)),

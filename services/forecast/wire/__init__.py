@@ -13,7 +13,6 @@ from services.forecast.wire.heard import (
     deal_row,
     line_content,
     rate_content,
-    row_to_deal,
     stage_contents,
     stages_of,
     tenant_content,
@@ -22,6 +21,6 @@ from services.forecast.wire.heard import (
 
 __all__ = [
     "UNDATED", "assignment_content", "deal_of", "deal_row", "deal_row_to_proto", "lacking_to_proto",
-    "line_content", "period_to_proto", "rate_content", "row_to_deal", "set_node", "stage_contents",
+    "line_content", "period_to_proto", "rate_content", "set_node", "stage_contents",
     "stages_of", "tenant_content", "territory_content",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What the forecast takes of the others' events: rows as they are kept (`tables.book`)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
@@ -22,8 +22,6 @@ _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 _END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-Row = Mapping[str, Any]
 
 
 class Kind(IntEnum):
@@ -86,6 +84,7 @@ def deal_of(message: opportunities_pb2.Opportunity, version: int) -> Deal:
         lead_id=convert.uuid_of(message.lead_id),
         is_deleted=message.HasField("delete_time"),
         pipeline_id=convert.uuid_of(message.pipeline_id),
+        category=Category(message.forecast_category) if message.forecast_category else None,
         splits=_credits(message, deals_pb2.Split.REVENUE, amount, currency),
         overlays=_credits(message, deals_pb2.Split.OVERLAY, amount, currency),
     )
@@ -141,6 +140,7 @@ def deal_row(deal: Deal, kind: Kind, recorded_at: datetime, effective_at: dateti
         "amount": None if deal.amount is None else int(deal.amount / unit),
         "currency": deal.currency,
         "closes_on": deal.close_date or UNDATED,
+        "category": int(deal.category or 0),
         **_parts("product", deal.products, unit),
         **_parts("split", deal.splits, unit),
         **_parts("overlay", deal.overlays, unit),
@@ -153,35 +153,6 @@ def _parts(name: str, shares: Sequence[tuple[UUID, Decimal]], unit: Decimal) -> 
         end += int(share / unit)
         ends.append(end)
     return {f"{name}_ids": [member for member, _ in shares], f"{name}_ends": ends}
-
-
-def row_to_deal(row: Row) -> Deal:
-    """A deal as it was kept."""
-    unit = minor_unit(row["currency"])
-    return Deal(
-        id=row["id"],
-        version=row["version"],
-        name=row["name"],
-        owner_id=row["owner_id"],
-        account_id=row["account_id"],
-        stage_id=row["stage_id"],
-        state=State(row["state"]),
-        amount=None if row["amount"] is None else row["amount"] * unit,
-        currency=row["currency"],
-        close_date=row["closes_on"] if row["closes_on"] < UNDATED else None,
-        products=_shares(row, "product", unit),
-        splits=_shares(row, "split", unit),
-        overlays=_shares(row, "overlay", unit),
-        lead_id=row["lead_id"],
-        is_deleted=row["deleted"],
-        pipeline_id=row["pipeline_id"],
-    )
-
-
-def _shares(row: Row, name: str, unit: Decimal) -> tuple[tuple[UUID, Decimal], ...]:
-    ids, ends = row[f"{name}_ids"], row[f"{name}_ends"]
-    starts = [0, *ends]
-    return tuple((id, (end - start) * unit) for id, start, end in zip(ids, starts, ends, strict=False))
 
 
 # Everything that deals are counted by: the content of each, by what it is of

@@ -85,6 +85,7 @@ def upgrade() -> None:
         amount bigint,
         currency text NOT NULL,
         closes_on date NOT NULL,
+        category smallint NOT NULL DEFAULT 0,
         product_ids {ids}, product_ends {ends},
         split_ids {ids}, split_ends {ends},
         overlay_ids {ids}, overlay_ends {ends},
