@@ -1,7 +1,8 @@
 """The Maven CRM files as histories: what was known of each deal, and when.
 
-An open deal is worth its list price until it closes: what it closed at was not known before. The deals
-without an engage date (Prospecting) are left out: nobody knows when they were opened.
+An open deal is worth its list price until it closes: what it closed at was not known before. Nor was its
+account: of the deals that are open at the end most have none, so that having one tells who will close. The
+deals without an engage date (Prospecting) are left out: nobody knows when they were opened.
 """
 
 import csv
@@ -11,6 +12,7 @@ import numpy as np
 
 from services.forecast.prediction.histories import (
     NEVER,
+    UNKNOWN,
     Calendar,
     Histories,
     Status,
@@ -45,18 +47,23 @@ class Maven:
         states: list[tuple[int, ...]] = []
         dated = [row for row in deals if row["engage_date"]]
         for number, row in enumerate(dated):
-            codes = (
-                self.agents.index(row["sales_agent"]),
-                products.index(row["product"]),
-                segments.index(sectors[row["account"]]) if row["account"] else -1,
-            )
+            codes = (self.agents.index(row["sales_agent"]), products.index(row["product"]))
             states.append(
-                (number, _day(row["engage_date"]), Status.OPEN, price[row["product"]] * 100, NEVER, *codes)
+                (
+                    number,
+                    _day(row["engage_date"]),
+                    Status.OPEN,
+                    price[row["product"]] * 100,
+                    NEVER,
+                    *codes,
+                    UNKNOWN,
+                )
             )
             if row["close_date"]:
                 closed = _day(row["close_date"])
+                sector = segments.index(sectors[row["account"]])
                 value = int(row["close_value"]) * 100
-                states.append((number, closed, _STATUS[row["deal_stage"]], value, closed, *codes))
+                states.append((number, closed, _STATUS[row["deal_stage"]], value, closed, *codes, sector))
         deal, since, status, amount, closes_on, owner, product, segment = np.array(states, np.int64).T
         self.histories = Histories(
             deal.astype(np.int32), since.astype(np.int32), status.astype(np.int8), amount,

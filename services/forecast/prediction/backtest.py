@@ -21,7 +21,8 @@ from services.forecast.prediction.histories import (
     Longs,
     Status,
 )
-from services.forecast.prediction.model import Beliefs, Model, learn
+from services.forecast.prediction.learning import Learner
+from services.forecast.prediction.model import Beliefs, Model
 from services.forecast.prediction.prediction import Placing, predict
 from services.forecast.prediction.refusals import HistoryTooShort
 
@@ -174,11 +175,12 @@ def backtest(
     refused: dict[int, str] = {}
     models: dict[int, Model] = {}
     truth = history_sums(histories, calendar, nodes, placing)
+    learner = Learner(histories, calendar, beliefs, seed)
     naive = Naive(histories, calendar, nodes, placing, horizon)
     for month in months:
         day = int(calendar.starts[month]) - 1
         try:
-            model = learnt(month) or learn(histories, calendar, day, beliefs, seed)
+            model = learnt(month) or learner.learn(day)
         except HistoryTooShort as refusal:
             refused[month] = str(refusal)
             continue

@@ -31,7 +31,9 @@ from services.forecast.prediction.histories import (
     Longs,
     Status,
 )
+from services.forecast.prediction.pace import Pace, fit_pace
 from services.forecast.prediction.refusals import HistoryTooShort
+from services.forecast.prediction.track import Track
 
 STATIC: Final = ("owner", "product", "segment", "pipeline", "size")
 DYNAMIC: Final = ("stage", "due")
@@ -90,6 +92,9 @@ class Model:
     """The variance of one owner's closing speed in a month, beside the company's."""
     sizes: Floats
     """The amounts that part deals into bands."""
+    pace: Pace
+    track: Track = field(default_factory=Track)
+    """What it would have said of past months."""
     card: Mapping[str, float] = field(default_factory=dict)
     """What it was learnt from, in numbers."""
 
@@ -113,7 +118,9 @@ class Model:
 
     def speed_at(self, codes: Mapping[str, Ints], lag: int) -> Floats:
         """By what the rate of closing is multiplied for each deal, so long after it was looked at."""
-        return np.exp(np.clip(self.speed.intercept + self.speed.score(lagged(codes, lag)), -4, 4))
+        return self.pace.of(codes["owner"]) * np.exp(
+            np.clip(self.speed.intercept + self.speed.score(lagged(codes, lag)), -4, 4)
+        )
 
     def logits(self, opened: Ints, codes: Mapping[str, Ints], months: Calendar) -> Floats:
         """[deal, month]: the log odds to be won, if it closes in that month."""
@@ -173,7 +180,7 @@ def _learn(histories: Histories, calendar: Calendar, day: int, believed: Beliefs
     clock = fit_clock(at_risk, closes, months, weight, believed.month_speed)
     sizes = _bands(lives)
     panel = Panel.of(lives, months, first_day, clock, sizes, rng)
-    speed, restless = _speed(panel, clock, weight)
+    speed, restless, pace = _speed(panel, clock, weight)
     odds, odds_season = _odds(panel, months, weight, believed)
     whole = Calendar(months.starts, months.phase)
     arrivals = fit_arrivals(lives, whole, weight, complete, believed.month_arrivals, rng)
@@ -183,12 +190,24 @@ def _learn(histories: Histories, calendar: Calendar, day: int, believed: Beliefs
         "lost": float(np.sum(~lives.won & lives.is_closed & done)),
         "open": float(np.sum(~lives.is_closed)),
         "months": float(complete),
+        "pace": pace.company,
         "month_speed": clock.season.spread,
         "month_odds": odds_season.spread,
         "month_arrivals": arrivals.season.spread,
     }
     return Model(
-        day, first_day, clock, speed, odds, odds_season, _amounts(panel), arrivals, restless, sizes, card
+        day,
+        first_day,
+        clock,
+        speed,
+        odds,
+        odds_season,
+        _amounts(panel),
+        arrivals,
+        restless,
+        sizes,
+        pace,
+        card=card,
     )
 
 
@@ -333,7 +352,7 @@ def _blocks(codes: Mapping[str, Ints], lags: int, spread: float) -> list[Block]:
     return blocks
 
 
-def _speed(panel: Panel, clock: Clock, weight: Floats) -> tuple[Effects, float]:
+def _speed(panel: Panel, clock: Clock, weight: Floats) -> tuple[Effects, float, Pace]:
     blocks = _blocks(panel.codes, LAGS, 0.3)
     counts = panel.weight * weight[panel.month]
     if blocks:
@@ -359,7 +378,9 @@ def _speed(panel: Panel, clock: Clock, weight: Floats) -> tuple[Effects, float]:
     excess = np.sum((happened[big] - expected[big]) ** 2 - expected[big]) / max(
         np.sum(expected[big] ** 2), 1e-9
     )
-    return effects, float(np.clip(excess, 0, 0.5))
+    rate = panel.first_expected * score
+    pace = fit_pace(owners, panel.month, len(weight), rate, panel.first_closed, clock.season.spread)
+    return effects, float(np.clip(excess, 0, 0.5)), pace
 
 
 def _odds(panel: Panel, months: Calendar, weight: Floats, believed: Beliefs) -> tuple[Effects, Season]:

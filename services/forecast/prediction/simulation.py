@@ -62,7 +62,9 @@ class Shocks:
     arrivals: Floats
 
     @classmethod
-    def drawn(cls, model: Model, months: Calendar, draws: int, rng: np.random.Generator) -> Shocks:
+    def drawn(
+        cls, model: Model, months: Calendar, draws: int, rng: np.random.Generator, shift: Floats
+    ) -> Shocks:
         """An accident for each coming month, and what is not known of each month of the quarter."""
 
         def one(season: Season) -> Floats:
@@ -73,7 +75,9 @@ class Shocks:
             unknown *= season.uncertainty(np.arange(PHASES, dtype=np.int32))[:, None]
             return (accident + unknown[months.phase]) * scale
 
-        return cls(one(model.clock.season), one(model.odds_season), one(model.arrivals.season))
+        speed = one(model.clock.season) + model.pace.unknown * rng.standard_normal(draws)
+        speed += shift[:, None]
+        return cls(speed, one(model.odds_season), one(model.arrivals.season))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def simulate(
     months: Calendar,
     sizes: Mapping[str, int],
     *,
+    shift: Floats | None = None,
     draws: int | None = None,
     seed: Sequence[int] = (0,),
     workers: int = 2,
@@ -113,13 +118,14 @@ def simulate(
     Args:
         months: those to predict; the first is the one that has the next day.
         sizes: how many nodes each dimension has.
+        shift: by how much deals close faster in each month than the model says, on the log scale.
         seed: the same worlds come of the same seed.
     """
     count = draws or draws_for(len(deals))
     root = np.random.SeedSequence([*seed, model.until])
     first, *others = root.spawn(2 + max(workers, 1))
     rng = np.random.default_rng(first)
-    shocks = Shocks.drawn(model, months, count, rng)
+    shocks = Shocks.drawn(model, months, count, rng, np.zeros(len(months)) if shift is None else shift)
     won = {name: np.zeros((size, len(months), count), np.int64) for name, size in sizes.items()}
     from_open = np.zeros((len(months), count), np.int64)
     from_new = np.zeros((len(months), count), np.int64)
@@ -305,12 +311,15 @@ def _new_deals(
     waiting.flush()
 
 
-def expected_wins(model: Model, codes: Mapping[str, Ints], months: Calendar) -> Floats:
+def expected_wins(
+    model: Model, codes: Mapping[str, Ints], months: Calendar, faster: Floats | None = None
+) -> Floats:
     """[like, opened, won]: how many deals like each are opened in one month and won in another, without accidents."""
     arrivals, count = model.arrivals, len(months)
     likes = len(arrivals.like)
     expected = np.zeros((likes, count, count))
     speeds = [model.speed_at(codes, lag) for lag in range(3)]
+    often = np.ones(count) if faster is None else faster
     for opened in range(count):
         begin = max(int(months.starts[opened]), model.until + 1)
         days = max(int(months.starts[opened + 1]) - begin, 0)
@@ -324,7 +333,7 @@ def expected_wins(model: Model, codes: Mapping[str, Ints], months: Calendar) -> 
                 rate = model.clock.hazard(
                     day, int(rest.starts[ahead]), int(rest.starts[ahead + 1]), int(rest.phase[ahead])
                 )[0]
-                pace = rate * speeds[lag_of(ahead)]
+                pace = rate * often[opened + ahead] * speeds[lag_of(ahead)]
                 closes = np.exp(-left) * -np.expm1(-pace)
                 left += pace
                 chance = 1 / (1 + np.exp(-logit[:, ahead]))
