@@ -26,10 +26,12 @@ from chassis import sight
 from chassis.call import Call
 from chassis.ids import new_id
 from chassis.subscriptions import service_call
-from services.opportunities.store import BelongingStore
+from services.opportunities.store import BelongingStore, DealQuoteStore
 from services.opportunities.store.retirement import AT_ONCE
+from tests.architecture.test_no_sequential_scans import _scans
 from tests.eventually import eventually
 from tests.stack import Stack
+from tests.statements import noted
 
 if TYPE_CHECKING:
     from sfa.api.v1.operations_pb2_grpc import OperationServiceAsyncStub
@@ -370,6 +372,78 @@ async def test_a_new_deal_enters_the_pipeline_of_its_product_line_or_team(
     assert (await wrong)[1] == "STAGE_NOT_FOUND"
     assert (await refusal(entered("eve", pipeline_id=str(new_id()))))[1] == "PIPELINE_NOT_FOUND"
     assert (await refusal(create("Again", manager_ids=[str(boss)])))[1] == "PIPELINE_SCOPE_TAKEN"
+
+
+async def test_a_deal_in_the_wrong_pipeline_goes_to_another_one(office: Team, rep: Team) -> None:
+    company = await office.pipeline()
+    first, second, third = stages = gated()
+    closed = [pb.Stage(**{**_plain(each), "id": str(new_id())}) for each in company.stages[-2:]]
+    other = await office.pipelines.CreatePipeline(
+        pb.CreatePipelineRequest(pipeline=pb.Pipeline(name="Other", stages=[*stages, *closed]))
+    )
+    deal = await rep.deal(amount=euros(5000))
+
+    async def go(stage: str, pipeline: str = "") -> pb.Opportunity:
+        asked = pb.MoveOpportunityRequest(id=deal.id, stage_id=stage, pipeline_id=pipeline)
+        return await rep.deals.MoveOpportunity(asked)
+
+    assert (await refusal(go(second.id)))[1:3] == ("STAGE_NOT_FOUND", ["stage_id"])
+    assert (await refusal(go(second.id, str(new_id()))))[1:3] == ("PIPELINE_NOT_FOUND", ["pipeline_id"])
+    assert (await refusal(go(company.stages[1].id, other.id)))[1] == "STAGE_NOT_FOUND"
+    assert (await refusal(go(second.id, other.id)))[1:3] == ("GATE_NOT_PASSED", ["opportunity.next_step"])
+    assert (await refusal(go(closed[0].id, other.id)))[1] == "STAGE_NOT_OPEN"
+    moved = await go(first.id, other.id)
+    assert (moved.pipeline_id, moved.stage_id) == (other.id, first.id)
+    history = await rep.deals.ListOpportunityVersions(pb.ListOpportunityVersionsRequest(id=deal.id))
+    assert (history.versions[0].event, history.versions[1].opportunity.pipeline_id) == (
+        "OpportunityMoved",
+        company.id,
+    )
+    assert (await refusal(rep.move(deal, third)))[1] == "GATE_NOT_PASSED"
+
+
+def _plain(stage: pb.Stage) -> dict[str, Any]:
+    return {"name": stage.name, "probability": stage.probability, "kind": stage.kind,
+            "forecast_category": stage.forecast_category}  # fmt: skip
+
+
+# What it costs where there is no gate
+
+
+async def test_gates_cost_no_statement(office: Team, rep: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = stages = gated()
+    del first.required_fields[:]
+    await office.configure(*stages)
+    plain, held = await rep.deal(amount=euros(5000)), await rep.deal(amount=euros(5000))
+    await rep.move(await rep.deal(), second)
+    statements = noted(monkeypatch)
+    await rep.move(plain, second)
+    without = len(statements)
+    statements.clear()
+    await rep.move(held, third)
+    assert without == len(statements) == 1
+
+
+async def test_no_search_for_pipelines_or_their_deals_reads_a_whole_table(
+    service: Stack, office: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = noted(monkeypatch)
+    before = await office.pipeline()
+    manager = str(service.callers.user("boss"))
+    await office.configure(*before.stages[:6], manager_ids=[manager], product_families=["Roofs"])
+    line = pb.LineItem(product_id=str(new_id()), quantity="1", unit_price=euros(1))
+    await office.deal(line_items=[line])
+    await office.migrated(migration(await office.pipeline(), before.stages[0], before.stages[1]))
+
+    async def quoted(call: Call) -> None:
+        await DealQuoteStore(call).open_besides(new_id(), new_id())
+
+    await acting(service, quoted)
+    asked = {sql: arguments for sql, arguments in statements if "deal_watches" not in sql}
+    assert len(asked) > 8
+    assert not [
+        sql for sql, arguments in asked.items() if await _scans(service, "opportunities", sql, arguments)
+    ]
 
 
 # Migration

@@ -1,5 +1,5 @@
-"""Who lets deals through the gates, and says why not. Expressions are looked at only where a stage has some:
-until then nothing of CEL is loaded."""
+"""Who lets deals through the gates, and says why not. A deal is turned into values for expressions only where
+a stage that it leaves has some."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from chassis.errors import InvalidArgument, Refusal
 from services.opportunities import wire
+from services.opportunities.criteria import expressions, facts
 from services.opportunities.domain import (
     GateNotPassed,
     MoveNotAllowed,
@@ -69,8 +70,6 @@ def check_criteria(pipeline: Pipeline) -> None:
     """
     if not any(stage.is_gated for stage in pipeline.stages):
         return
-    from services.opportunities.criteria import expressions, facts
-
     known, steps = facts.fields_of(facts.OPPORTUNITY), 0
     for index, stage in enumerate(pipeline.stages):
         here = f"pipeline.stages[{index}]"
@@ -134,8 +133,6 @@ def _check(deal: Opportunity, stages: Sequence[Stage], now: datetime) -> None:
 
 
 def _unmet(deal: pb.Opportunity, stages: Iterable[Stage], now: datetime) -> Iterator[Unmet]:
-    from services.opportunities.criteria import expressions, facts
-
     for stage in stages:
         for name in stage.required_fields:
             if not facts.is_filled(deal, name):

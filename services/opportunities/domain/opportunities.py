@@ -242,8 +242,8 @@ class Opportunity(Entity):
             self._settle(fields)
         return OpportunityUpdated()
 
-    def move(self, stage: Stage) -> OpportunityMoved:
-        """Goes to another open stage.
+    def move(self, stage: Stage, pipeline: Pipeline | None = None) -> OpportunityMoved:
+        """Goes to another open stage, of another pipeline where one is given.
 
         Raises:
             OpportunityClosed: it is not open.
@@ -255,6 +255,8 @@ class Opportunity(Entity):
             raise StageNotOpen
         moved = OpportunityMoved(self._stage())
         self.stage_id = stage.id
+        if pipeline is not None:
+            self.pipeline_id = pipeline.id
         return moved
 
     def migrate(self, stage: Stage) -> Event:

@@ -13,7 +13,7 @@ from chassis.money import Money
 from services.opportunities import wire
 from services.opportunities.criteria import gatekeeper
 from services.opportunities.domain import LostReasonMissing, Opportunity, State
-from services.opportunities.store import OpportunityStore, Pipelines
+from services.opportunities.store import Entrant, OpportunityStore, Pipelines
 from services.opportunities.store.competitors import NamedCompetitors
 
 
@@ -26,11 +26,18 @@ class MovesServicer:
         store = OpportunityStore(call)
         deal = await store.get(request.id, request.etag)
         stage_id = UUID(request.stage_id)
-        pipeline = (await self.pipelines.book(call, stage_id)).of(deal)
-        stage = pipeline.stage(stage_id)
-        if deal.state is State.OPEN and stage.kind is State.OPEN:
-            gatekeeper.check_move(deal, pipeline, stage, call.now)
-        await store.save(deal, deal.move(stage), call.effective_at(request.effective_time))
+        book = await self.pipelines.book(call, stage_id)
+        pipeline = book.of(deal)
+        if request.pipeline_id and UUID(request.pipeline_id) != deal.pipeline_id:
+            pipeline, stage = book.entry(Entrant(stage_id, UUID(request.pipeline_id)), field="stage_id")
+            event = deal.move(stage, pipeline)
+            gatekeeper.check_entry(deal, pipeline, stage, call.now)
+        else:
+            stage = pipeline.stage(stage_id)
+            if deal.state is State.OPEN and stage.kind is State.OPEN:
+                gatekeeper.check_move(deal, pipeline, stage, call.now)
+            event = deal.move(stage)
+        await store.save(deal, event, call.effective_at(request.effective_time))
         return wire.opportunity_to_proto(deal)
 
     async def CheckMove(self, request: pb.CheckMoveRequest, call: Call) -> pb.CheckMoveResponse:

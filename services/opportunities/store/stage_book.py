@@ -25,8 +25,8 @@ from services.opportunities.store.pipelines import PipelineStore
 class PipelineNotFound(NotFound):
     """A new deal was to enter a pipeline that the tenant does not have."""
 
-    def __init__(self) -> None:
-        super().__init__("There is no such pipeline.", field="opportunity.pipeline_id")
+    def __init__(self, field: str) -> None:
+        super().__init__("There is no such pipeline.", field=field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class StageBook:
         if entrant.pipeline_id is not None:
             pipeline = self._pipelines.get(entrant.pipeline_id)
             if pipeline is None:
-                raise PipelineNotFound
+                raise PipelineNotFound(field.replace("stage_id", "pipeline_id"))
         if entrant.stage_id is not None:
             found = self._stages.get(entrant.stage_id)
             if found is None or (pipeline is not None and found[0] is not pipeline):
