@@ -282,6 +282,15 @@ def test_merged_deals_add_up_and_the_one_that_stays_keeps_its_word() -> None:
         other.undelete(NOW)
 
 
+def test_amounts_finer_than_a_cent_add_up_as_they_were_counted() -> None:
+    survivor = deal(amount=euros("0.004"))
+    merge(survivor, [deal(amount=euros("0.004")), deal(amount=euros("0.005"))], NOW)
+    assert survivor.amount == euros("0.01")
+    whole = deal(amount=euros("1.009"))
+    _, (part,) = split(whole, [Part("East", amount=euros("0.404"))])
+    assert (whole.amount, part.amount) == (euros("0.61"), euros("0.40"))
+
+
 def test_the_same_deal_entered_twice_counts_once() -> None:
     survivor = deal(amount=euros(100))
     merge(survivor, [deal(amount=euros(100)), deal(amount=euros(70))], NOW, adds=False)

@@ -135,7 +135,8 @@ def merge(
     _check_merge(survivor, others)
     all_ = (survivor, *others)
     if adds:
-        amounts = [deal.amount for deal in all_ if deal.amount is not None]
+        # each as it was counted: to the minor unit
+        amounts = [deal.amount.rounded() for deal in all_ if deal.amount is not None]
         survivor.amount = total(amounts, amounts[0].currency) if amounts else None
         survivor.line_items = _within("line_items", (line for deal in all_ for line in deal.line_items))
     for name in ("account_id", "close_date", "description", "lead_id"):
@@ -236,14 +237,15 @@ def _part(deal: Opportunity, part: Part, index: int) -> Opportunity:
         taken, deal.line_items = _take(deal.line_items, part.lines, index)
         amount = total((line.unit_price * line.quantity for line in taken), deal.amount.currency).rounded()
     else:
-        amount = part.amount or Money(Decimal(0), deal.amount.currency)
+        amount = (part.amount or Money(Decimal(0), deal.amount.currency)).rounded()
+    left = deal.amount.rounded()
     if amount.currency != deal.amount.currency:
         raise CurrenciesDiffer(deal.amount.currency, amount.currency, field=f"parts[{index}].amount")
     if amount.amount <= 0:
         raise PartEmpty(index)
-    if amount.amount > deal.amount.amount:
-        raise PartsExceed(deal.amount, index)
-    deal.amount -= amount
+    if amount.amount > left.amount:
+        raise PartsExceed(left, index)
+    deal.amount = left - amount
     # the parts of a part are its own
     details = deal.details.changed({"split_from_id": deal.id, "split_into_ids": (), "merged_from_ids": ()})
     return Opportunity(
