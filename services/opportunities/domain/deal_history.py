@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 from uuid import UUID
 
 from services.opportunities.domain.pipelines import State
@@ -25,6 +26,20 @@ class DealVersion:
     actor: str
     via: str
     is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One version and the one before it, in recorded time or in business time; each with its whole resource."""
+
+    version: int
+    event_type: str
+    recorded_at: datetime
+    effective_at: datetime
+    actor: str
+    via: str
+    before: Any | None
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)

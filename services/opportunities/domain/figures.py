@@ -83,6 +83,21 @@ class Missing:
 
 
 @dataclass(slots=True)
+class Column:
+    """One stage of the board, before it has a name."""
+
+    deals: int = 0
+    amount: Decimal = Decimal(0)
+    weighted: Decimal = Decimal(0)
+    unpriced: int = 0
+    unconverted: int = 0
+    overdue: int = 0
+    by_currency: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    top: list[tuple[int, UUID, Decimal | None]] = field(default_factory=list)
+    """Place, deal and converted amount."""
+
+
+@dataclass(slots=True)
 class Sums:
     """Won, lost and open deals of one key."""
 

@@ -1,9 +1,8 @@
 """The queries of the pipeline board: all sums in one statement, and what is shown of the largest deals in another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from chassis.call import Call
-from services.opportunities.domain.figures import Missing, Question
+from services.opportunities.domain.figures import Column, Missing, Question
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
 from services.opportunities.store.conversion import NEVER, converted, digits_of
@@ -29,21 +28,6 @@ class Shown:
     close_to: date | None = None
     closed_days: int = 30
     top: int = 5
-
-
-@dataclass(slots=True)
-class Column:
-    """One stage of the board."""
-
-    deals: int = 0
-    amount: Decimal = Decimal(0)
-    weighted: Decimal = Decimal(0)
-    unpriced: int = 0
-    unconverted: int = 0
-    overdue: int = 0
-    by_currency: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
-    top: list[tuple[int, UUID, Decimal | None]] = field(default_factory=list)
-    """Place, deal and converted amount."""
 
 
 class BoardStore:

@@ -1,7 +1,6 @@
 """The queries about a deal's own past, read from its changes. Their cost grows with that one deal's versions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
@@ -14,25 +13,11 @@ from chassis.convert import date_of
 from chassis.history import decoded, resource_of
 from chassis.paging import PageTokenInvalid
 from chassis.schema import changes
-from services.opportunities.domain.deal_history import DealVersion
+from services.opportunities.domain.deal_history import DealVersion, Step
 from services.opportunities.domain.pipelines import State
 
 _STATES: Final = {pb.Opportunity.State.Value(state.name): state for state in State}
 _ENTITY: Final = "opportunity"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One version and the one before it, in recorded time or in business time."""
-
-    version: int
-    event_type: str
-    recorded_at: datetime
-    effective_at: datetime
-    actor: str
-    via: str
-    before: pb.Opportunity | None
-    after: pb.Opportunity
 
 
 class DealHistory:

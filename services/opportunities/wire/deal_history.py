@@ -13,8 +13,7 @@ from sfa.opportunities.v1 import opportunities_pb2
 
 from chassis import convert
 from chassis.errors import InvalidArgument
-from services.opportunities.domain.deal_history import DateMove, Visit, time_in_stages
-from services.opportunities.store.deal_history import Step
+from services.opportunities.domain.deal_history import DateMove, Step, Visit, time_in_stages
 
 _HEAD: Final = {"id", "etag", "create_time", "update_time", "effective_time"}
 FIELDS: Final = {

@@ -14,6 +14,7 @@ from sfa.opportunities.v1 import opportunities_pb2
 from chassis import convert
 from chassis.money import Money
 from services.opportunities.domain.figures import (
+    Column,
     Dimension,
     Lost,
     Missing,
@@ -26,7 +27,6 @@ from services.opportunities.domain.figures import (
     ratio,
 )
 from services.opportunities.domain.pipelines import Pipeline, Stage, State
-from services.opportunities.store.board import Column
 
 _POLICIES: Final = {policy: pb.RatePolicy.Value(policy.name) for policy in RatePolicy}
 _POLICY_OF: Final[dict[int, RatePolicy]] = {number: policy for policy, number in _POLICIES.items()}
