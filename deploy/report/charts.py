@@ -32,15 +32,16 @@ def waterfall(content: Waterfall, width: float) -> Drawing:
     """A row for each bar, from the opening down to the closing."""
     narrow = width < 600
     size = 13 if narrow else 14
-    label_width = min(max(len(bar.label) for bar in content.bars) * size * LETTER + 12, width * 0.36)
+    label_width = min(max(len(bar.label) for bar in content.bars) * size * LETTER + 14, width * 0.4)
     drawing = Drawing(width, len(content.bars) * _ROW + 34, "What changed, as a waterfall")
     levels = list(_levels(content.bars))
+    at_all = any(start or end for start, end in levels)
     low = min(0.0, *(float(min(start, end)) for start, end in levels))
     high = max(1.0, *(float(max(start, end)) for start, end in levels))
     room = 76 if narrow else 92  # for the amount beside a bar
     scale = Scale(low, high, label_width, width - room)
     bottom = len(content.bars) * _ROW + 6
-    for tick in ticks(low, high, 3 if narrow else 6):
+    for tick in ticks(low, high, 3 if narrow else 6) if at_all else (0.0,):
         drawing.line(scale(tick), 4, scale(tick), bottom)
         drawing.text(scale(tick), bottom + 18, short(tick), anchor="middle", color=QUIET, size=12)
     for number, (bar, (start, end)) in enumerate(zip(content.bars, levels, strict=True)):
@@ -69,7 +70,9 @@ def _levels(bars: Sequence[Bar]) -> Iterable[tuple[Decimal, Decimal]]:
 def fan(content: Fan, width: float) -> Drawing:
     """What was won by each day, and what was expected to be."""
     narrow = width < 600
-    height, left, right, top, foot = (300 if narrow else 400), 52, (74 if narrow else 96), 16, 30
+    height, left, top, foot = (300 if narrow else 400), 52, 16, 30
+    labels, size = _ends_of(content), 11.5 if narrow else 12.5
+    right = max((len(text) for text, _, _ in labels), default=0) * size * LETTER + 12
     drawing = Drawing(width, height, "The period as it was predicted, and as it went")
     amounts = [*(band.p90 for band in content.bands), *(amount for _, amount in content.actual)]
     peak = float(max([*amounts, content.quota or Decimal(0), Decimal(1)])) * 1.06
@@ -94,7 +97,7 @@ def fan(content: Fan, width: float) -> Drawing:
         drawing.path([(at(band.day), y(band.p50)) for band in content.bands], BLUE, 2, "7 4")
     if content.quota is not None:
         drawing.line(left, y(content.quota), width - right, y(content.quota), INK, 1.5, "2 4")
-    if content.start <= content.made_on <= content.end:
+    if content.bands and content.start <= content.made_on <= content.end:
         drawing.line(at(content.made_on), top, at(content.made_on), height - foot, QUIET, 1, "3 3")
         drawing.text(
             *_beside(at(content.made_on), top + 12, "predicted here", width - right),
@@ -106,7 +109,12 @@ def fan(content: Fan, width: float) -> Drawing:
             steps.append((at(day), steps[-1][1]))
         steps.append((at(day), y(amount)))
     drawing.path(steps, ORANGE, 2.5)
-    _ends(drawing, content, x, y, width - right + 6)
+    places = spread([y(amount) + 4 for _, amount, _ in labels], 15, y.end + 4, y.start)
+    for (text, _, color), place in zip(labels, places, strict=True):
+        drawing.text(width - right + 6, place, text, color=color, size=size, bold=True)
+    if content.actual and content.actual[-1][0] < content.end:
+        day, amount = content.actual[-1]
+        drawing.circle(at(day), y(amount), 5, ORANGE, f"Won so far: {short(amount)}")
     return drawing
 
 
@@ -116,8 +124,8 @@ def _beside(x: float, y: float, text: str, end: float) -> tuple[float, float]:
     return (x + 6, y) if x + 6 + width < end else (x - 6 - width, y)
 
 
-def _ends(drawing: Drawing, content: Fan, x: Scale, y: Scale, left: float) -> None:
-    """What the lines come to, beside their ends."""
+def _ends_of(content: Fan) -> list[tuple[str, Decimal, str]]:
+    """What the lines come to, to be said beside their ends: text, amount, colour."""
     labels: list[tuple[str, Decimal, str]] = []
     if content.bands:
         last = content.bands[-1]
@@ -126,13 +134,7 @@ def _ends(drawing: Drawing, content: Fan, x: Scale, y: Scale, left: float) -> No
         labels.append(("Quota", content.quota, INK))
     if content.actual and content.actual[-1][0] >= content.end:
         labels.append(("Actual", content.actual[-1][1], ORANGE))
-    places = spread([y(amount) + 4 for _, amount, _ in labels], 15, y.end + 4, y.start)
-    size = 11.5 if drawing.width < 600 else 12.5
-    for (label, amount, color), place in zip(labels, places, strict=True):
-        drawing.text(left, place, f"{label} {short(amount)}", color=color, size=size, bold=True)
-    if content.actual and content.actual[-1][0] < content.end:
-        day, amount = content.actual[-1]
-        drawing.circle(x((day - content.start).days), y(amount), 5, ORANGE, f"Won so far: {short(amount)}")
+    return [(f"{label} {short(amount)}", amount, color) for label, amount, color in labels]
 
 
 def _days(start: date, end: date, most: int) -> list[date]:
@@ -153,7 +155,7 @@ def calibration(content: Calibration, width: float) -> Drawing:
     side = min(width, 440.0)
     left, foot = 52, 46
     drawing = Drawing(side, side, "Predicted probabilities against what came of them")
-    x = Scale(0, 1, left, side - 14)
+    x = Scale(0, 1, left, side - 24)
     y = Scale(0, 1, side - foot, 12)
     for number in range(0, 101, 25):
         share = number / 100

@@ -11,7 +11,7 @@ from math import floor, log10
 
 INK, QUIET, GRID, PAPER = "#1b2733", "#56626e", "#d9dfe5", "#ffffff"
 BLUE, PALE, ORANGE, GREEN, RED = "#1d5fa6", "#c7dbf0", "#b3541e", "#2a7a4b", "#b23a3a"
-LETTER = 0.56
+LETTER = 0.64
 """How wide a letter is on average, as a part of its size."""
 
 
@@ -144,7 +144,7 @@ def short(amount: float | Decimal) -> str:
             digits = 0 if abs(value) >= 100 * size else 1 if abs(value) >= 10 * size else 2
             number = f"{value / size:.{digits}f}"
             return (number.rstrip("0").rstrip(".") if "." in number else number) + letter
-    return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:,.2f}"
 
 
 def signed(amount: float | Decimal) -> str:

@@ -12,7 +12,7 @@ from deploy.importing.client import Api
 from deploy.report.content import Bar, Card, Report, Row, Waterfall
 from deploy.report.drawing import short
 from deploy.report.page import percent
-from deploy.report.prediction import Prediction, prediction
+from deploy.report.prediction import Course, Prediction, prediction
 
 Document = Mapping[str, Any]
 _PAGE: Final = 500
@@ -74,9 +74,11 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
         judged = await api.get("/v1/forecast/judgement", **of_period, **depth, **bare, categories="COMMIT")
     changes = await api.get("/v1/forecast:changes", **_between(wanted, period, now), depth="0")
     won = await _won(api, wanted, period["id"])
-    found = await prediction(api, wanted.parameters(), forecast, attained, won, wanted.backtest)
     rows = list(_rows(forecast, period["id"], attained, judged))
     at = wanted.as_of or now
+    start, end = day_of(period["startDate"]), day_of(period["endDate"])
+    course = Course(start, end, at.date(), won, rows[0].quota if rows else None, now.date())
+    found = await prediction(api, wanted.parameters(), period["id"], course, wanted.backtest)
     time = "as things were on" if wanted.in_business_time else "as of"
     return Report(
         title=f"Forecast report: {period['name']}",
@@ -114,7 +116,8 @@ def _between(wanted: Wanted, period: Document, now: datetime) -> dict[str, str]:
     """From the first day of the period, or the day asked for, up to the instant of the report."""
     closing = wanted.as_of or now
     start = datetime.combine(day_of(period["startDate"]), datetime.min.time(), UTC)
-    opening = wanted.since or (start if start < closing else closing - timedelta(days=30))
+    before = start - timedelta(microseconds=1)  # what happens as the period begins is in it
+    opening = wanted.since or (before if before < closing else closing - timedelta(days=30))
     parameters = {key: value for key, value in wanted.parameters().items() if "sOf" not in key}
     return parameters | {
         "periodId": period["id"],
@@ -249,6 +252,13 @@ def _cards(rows: Sequence[Row], attained: Document, found: Prediction) -> Iterab
 
 
 def _remarks(forecast: Document, attained: Document) -> Iterable[str]:
+    undated = _cells({"nodes": forecast.get("nodes", ())[:1]}, "undated").values()
+    for total in (cell["total"] for cell in undated):
+        amount = amount_of(total["cumulative"]["pipeline"]["amount"])
+        yield (
+            f"{int(total['deals']):,} open deals have no close date, and are in no period: {short(amount)}"
+            f" {forecast['currency']}."
+        )
     if forecast.get("isOpen"):
         yield "The answer may still change: not everything recorded before has been heard of every service yet."
     for each in (*forecast.get("missingRates", ()), *attained.get("missingRates", ())):

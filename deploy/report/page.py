@@ -11,7 +11,7 @@ from deploy.report import charts
 from deploy.report.content import Backtest, Calibration, Card, Fan, Report, Row, Waterfall
 from deploy.report.drawing import Drawing, whole
 
-WIDE, NARROW = 1000, 340
+WIDE, NARROW = 1160, 340
 T = TypeVar("T")
 
 _CSS = """
@@ -20,7 +20,7 @@ _CSS = """
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: #f3f5f7; color: #1b2733;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
-main { max-width: 1064px; margin: 0 auto; padding: 24px 16px 48px; }
+main { max-width: 1228px; margin: 0 auto; padding: 24px 16px 48px; }
 header { margin: 8px 0 20px; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 4px; }
 h2 { font-size: 1.2rem; margin: 0 0 4px; }
@@ -32,10 +32,10 @@ section { background: #fff; border: 1px solid #dfe4e9; border-radius: 8px; paddi
 .card b { display: block; font-size: 1.35rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .card span { color: #56626e; font-size: .875rem; display: block; }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: 7px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid #e6eaee; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .875rem; }
+th, td { padding: 6px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid #e6eaee; }
 th { color: #46525e; font-weight: 600; }
-thead th { border-bottom: 2px solid #c5cdd5; vertical-align: bottom; }
+thead th { white-space: normal; border-bottom: 2px solid #c5cdd5; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 tbody th { font-weight: 400; color: #1b2733; }
 tr.top th, tr.top td, tr.ours th, tr.ours td { font-weight: 600; }
@@ -154,11 +154,12 @@ def _waterfall(content: Waterfall) -> str:
 
 def _fan(content: Fan) -> str:
     made = f"{content.made_on.day} {content.made_on:%B %Y}"
-    parts = [
-        '<li><i style="border-color:#b3541e"></i>won up to that day</li>',
-        '<li><i class="area" style="background:#c7dbf0"></i>P10 to P90, four cases in five</li>',
-        '<li><i style="border-color:#1d5fa6;border-top-style:dashed"></i>P50</li>',
-    ]
+    parts = ['<li><i style="border-color:#b3541e"></i>won up to that day</li>']
+    if content.bands:
+        parts += [
+            '<li><i class="area" style="background:#c7dbf0"></i>P10 to P90, four cases in five</li>',
+            '<li><i style="border-color:#1d5fa6;border-top-style:dashed"></i>P50</li>',
+        ]
     if content.quota is not None:
         parts.append('<li><i style="border-color:#1b2733;border-top-style:dotted"></i>quota</li>')
     chance = (
@@ -166,9 +167,9 @@ def _fan(content: Fan) -> str:
         if content.probability_of_quota
         else ""
     )
-    return (
-        f'<p class="quiet">Predicted on {made}, with what was known then.{chance}</p>'
-        f'<ul class="legend">{"".join(parts)}</ul>' + _both(lambda width: charts.fan(content, width))
+    said = f"Predicted on {made}, with what was known then." if content.bands else "What was won by each day."
+    return f'<p class="quiet">{said}{chance}</p><ul class="legend">{"".join(parts)}</ul>' + _both(
+        lambda width: charts.fan(content, width)
     )
 
 
@@ -181,7 +182,7 @@ def _calibration(content: Calibration) -> str:
     brier = f" Brier score: {escape(content.brier)}." if content.brier else ""
     return (
         '<p class="quiet">Deals that were given about the same probability, and how many of them were won. On the'
-        " dashed line the two are the same; the pale bars show what chance alone explains (90 %)."
+        " dashed line the two are the same; the pale bars show what chance alone explains (90\u202f%)."
         f"{brier} {escape(content.remark)}</p>"
         f'<div class="side"><div>{_both(lambda width: charts.calibration(content, width))}</div>'
         f"<div>{_table(['Predicted', 'On average', 'Won', 'Deals'], body)}</div></div>"

@@ -9,9 +9,31 @@ from decimal import Decimal
 from typing import Any
 
 from deploy.importing.client import Api
-from deploy.report.content import Backtest, Calibration, Fan
+from deploy.report.content import Backtest, Band, Calibration, Fan
 
 Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A period and what was won in it by each day, as is known `today`; seen from the day `at`."""
+
+    start: date
+    end: date
+    at: date
+    won: Sequence[tuple[date, Decimal]]
+    quota: Decimal | None
+    today: date
+
+    def fan(self, bands: Sequence[Band] = (), probability_of_quota: str = "") -> Fan:
+        """The course, with what was expected of it."""
+        path = [(day, amount) for day, amount in self.won if self.start <= day <= self.end]
+        last = path[-1][1] if path else Decimal(0)
+        until = max(self.start, min(self.end, self.today))
+        actual = [(self.start, Decimal(0)), *path]
+        if actual[-1][0] < until:
+            actual.append((until, last))
+        return Fan(self.start, self.end, self.at, bands, actual, self.quota, probability_of_quota)
 
 
 @dataclass(slots=True)
@@ -27,10 +49,9 @@ class Prediction:
 async def prediction(
     api: Api,
     parameters: Mapping[str, str],
-    forecast: Document,
-    attained: Document,
-    won: Sequence[tuple[date, Decimal]],
+    period: str,
+    course: Course,
     backtest: Document | None,
 ) -> Prediction:
     """Asks for the prediction; what is refused is left out, with the reason."""
-    return Prediction()
+    return Prediction(fan=course.fan())
