@@ -139,6 +139,7 @@ class Entity(_Part):
     unless: Condition | None = None
     fields: dict[str, Spec]
     row: dict[str, Spec] = {}
+    request: dict[str, str | int | bool] = {}
     effective: Spec | None = None
     history: list[Past] = []
 

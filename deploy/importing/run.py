@@ -191,7 +191,8 @@ class Import:
         """Sends one request; what makes the server refuse all of it is taken out or made smaller."""
         if not records:
             return []
-        body = {"rows": [record.content for record in records], "validateOnly": self._dry_run}
+        rows = [record.content for record in records]
+        body = {**plan.entity.request, "rows": rows, "validateOnly": self._dry_run}
         try:
             answer = await self._api.post(f"/v1/{plan.entity.collection}:batchUpsert", body, key=key)
         except Problem as problem:

@@ -105,6 +105,17 @@ async def test_everything_goes_in_and_a_second_time_changes_nothing(world: World
     assert len(set(world.server.keys)) == len(world.server.keys)
 
 
+async def test_what_stands_beside_the_rows_goes_with_every_request(world: World) -> None:
+    (world.folder / "mapping.yaml").write_text(MAPPING + "    request: {skipGates: true}\n", "utf-8")
+    bodies = []
+    world.server.trouble = lambda request: bodies.append((request.url.path, request.content))
+    await world.run()
+    sent = [orjson.loads(content) for path, content in bodies if path == "/v1/deals:batchUpsert"]
+    assert len(sent) > 1
+    assert all(body["skipGates"] is True for body in sent)
+    assert not any(b"skipGates" in content for path, content in bodies if path == "/v1/users:batchUpsert")
+
+
 async def test_each_row_has_its_result_in_the_order_of_the_files(world: World) -> None:
     (world.folder / "deals.csv").write_text(
         "id,name,parent,owner\n1,a,,ada\n2,bad,,\n3,c,,nobody\n1,a,,ada\n4\n"
