@@ -53,7 +53,7 @@ def build(context: ServiceContext) -> Service:
             services["OpportunityHistoryService"]: OpportunityHistoryServicer(),
             services["AlertService"]: AlertServicer(),
             services["AlertSettingsService"]: AlertSettingsServicer(),
-            services["PipelineMetricsService"]: PipelineMetricsServicer(),
+            services["PipelineMetricsService"]: PipelineMetricsServicer(context.positions),
             services["QuoteSettingsService"]: QuoteSettingsServicer(pipelines),
         },
         entities=[OPPORTUNITY, PIPELINE, QUOTE_SETTINGS, COMPETITOR, BATTLE_CARD, ALERT, ALERT_SETTINGS],

@@ -155,7 +155,11 @@ async def test_a_corrected_rate_does_not_alter_what_was_answered_before(sales: S
     await sales.stack.settled()
     assert columns(await board(sales))["Contact"].amount == euros(160)
     assert columns(await board(sales, as_of=now(sales)))["Contact"].amount == euros(160)
-    assert await board(sales, as_of=before) == first
+    again = await board(sales, as_of=before)
+    for answer in (first, again):
+        answer.ClearField("watermark_time")
+        answer.ClearField("is_open")
+    assert again == first
 
 
 async def test_the_board_can_be_seen_as_it_was_in_the_world(sales: Sales) -> None:

@@ -1,6 +1,7 @@
 """The pipeline in figures: one short method for each RPC."""
 
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sfa.opportunities.v1 import metrics_pb2 as pb
 
 from chassis.call import Call
 from chassis.convert import uuid_of
+from chassis.positions import Positions
 from services.opportunities.domain.figures import (
     CurrencyUnknown,
     Dimension,
@@ -25,8 +27,15 @@ _DEFAULT_DAYS = 365
 _DEFAULT_GROUPS = 100
 
 
+_SOURCES = ("opportunities", "identity")
+"""Whose events answers are made of."""
+
+
 class PipelineMetricsServicer:
     """The pipeline in figures."""
+
+    def __init__(self, positions: Callable[[], Positions]) -> None:
+        self._positions = positions
 
     async def GetPipelineBoard(self, request: pb.GetPipelineBoardRequest, call: Call) -> pb.PipelineBoard:
         pipeline = await PipelineStore(call).get(request.id)
@@ -42,6 +51,7 @@ class PipelineMetricsServicer:
         ids = [id for column in columns.values() for _, id, _ in column.top]
         board = wire.board_to_proto(pipeline, columns, await store.details(ids, asked, shown), asked)
         wire.set_head(board, asked, missing, call.now)
+        wire.set_watermark(board, self._watermark(call))
         return board
 
     async def GetStageConversion(
@@ -58,6 +68,7 @@ class PipelineMetricsServicer:
         result = wire.conversion_to_proto(pipeline, outcomes)
         wire.set_period(result, first, last)
         result.as_of.FromDatetime(as_of or call.now)
+        wire.set_watermark(result, self._watermark(call))
         return result
 
     async def GetPipelineMetrics(
@@ -71,6 +82,7 @@ class PipelineMetricsServicer:
         result = wire.metrics_to_proto(total, groups, asked, most)
         wire.set_period(result, first, last)
         wire.set_head(result, asked, missing, call.now)
+        wire.set_watermark(result, self._watermark(call))
         return result
 
     async def AnalyzeLostOpportunities(
@@ -86,7 +98,14 @@ class PipelineMetricsServicer:
         result = wire.lost_to_proto(total, groups, asked, most)
         wire.set_period(result, first, last)
         wire.set_head(result, asked, missing, call.now)
+        wire.set_watermark(result, self._watermark(call))
         return result
+
+    def _watermark(self, call: Call) -> datetime | None:
+        """Up to when everything that was recorded has been taken in; None before that is known."""
+        marks = [self._positions().applied(source, call.caller.tenant) for source in _SOURCES]
+        times = [mark.time for mark in marks if mark is not None and mark.time is not None]
+        return min(times) if len(times) == len(_SOURCES) else None
 
 
 async def _question(request: Any, call: Call, pipeline: UUID | None) -> tuple[Question, Tenant]:

@@ -13,7 +13,7 @@ from chassis.call import Call
 from services.opportunities.domain.figures import Column, Missing, Question
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
-from services.opportunities.store.conversion import NEVER, converted, digits_of
+from services.opportunities.store.conversion import NEVER, converted, in_minor_units
 from services.opportunities.store.tenant_settings import Tenant
 from services.opportunities.tables import opportunities
 from services.opportunities.tables.alerts import alerts
@@ -57,9 +57,8 @@ class BoardStore:
         placed = sa.select(*deals.c, place.label("place")).subquery("placed")
         each = placed.c
         has_no_rate = sa.and_(each.amount.is_not(None), each.converted.is_(None))
-        weighted = sa.func.round(
-            each.converted * probabilities.c.probability / sa.literal_column("100.0"),
-            digits_of(asked.currency),
+        weighted = in_minor_units(
+            each.converted * probabilities.c.probability / sa.literal_column("100.0"), asked.currency
         )
         is_top = each.place <= sa.literal(shown.top, sa.Integer)
 

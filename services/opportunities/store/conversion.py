@@ -26,7 +26,7 @@ def digits_of(currency: str) -> int:
 
 
 def converted(deals: sa.FromClause, asked: Question, reporting_currency: str) -> sa.CTE:
-    """The deals with two columns more: `rate_day`, and `converted`, the amount in the currency asked for.
+    """The deals with columns more: `rate_day`, `factor`, and `converted`, the amount in the currency asked for.
 
     `deals` has amount, currency, state, close_date and booked_on.
     """
@@ -47,15 +47,18 @@ def converted(deals: sa.FromClause, asked: Question, reporting_currency: str) ->
     recorded_by = asked.as_of or NEVER
     factor = _factor(pairs, asked.currency, reporting_currency, recorded_by)
     factors = sa.select(pairs.c.currency, pairs.c.rate_day, factor.label("factor")).cte("factors")
-    digits = digits_of(asked.currency)
-    value = sa.case(
-        (dated.c.currency == target, sa.func.round(dated.c.amount, digits)),
-        else_=sa.func.round(dated.c.amount * factors.c.factor, digits),
-    )
+    factor = sa.case((dated.c.currency == target, sa.literal_column("1::numeric")), else_=factors.c.factor)
     joined = dated.outerjoin(
         factors, sa.and_(factors.c.currency == dated.c.currency, factors.c.rate_day == dated.c.rate_day)
     )
-    return sa.select(*dated.c, value.label("converted")).select_from(joined).cte("converted")
+    value = in_minor_units(dated.c.amount * factor, asked.currency)
+    statement = sa.select(*dated.c, factor.label("factor"), value.label("converted"))
+    return statement.select_from(joined).cte("converted")
+
+
+def in_minor_units(amount: sa.ColumnElement[Any], currency: str) -> sa.ColumnElement[Any]:
+    """An amount rounded to the minor unit, half away from zero as PostgreSQL does it."""
+    return sa.func.round(amount, digits_of(currency))
 
 
 def _factor(pairs: sa.CTE, target: str, reporting: str, recorded_by: datetime) -> sa.ColumnElement[Any]:

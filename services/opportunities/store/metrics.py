@@ -12,19 +12,21 @@ from chassis.call import Call
 from services.opportunities.domain.figures import Dimension, Lost, Missing, Question, StageOutcomes, Sums
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
-from services.opportunities.store.conversion import NEVER, converted
+from services.opportunities.store.conversion import NEVER, converted, in_minor_units
 from services.opportunities.store.opportunities import OpportunityStore
 from services.opportunities.store.tenant_settings import Tenant
 from services.opportunities.tables import opportunities
+from services.opportunities.tables.competitors import customers
 from services.opportunities.tables.metrics import stage_visits
 
 _NO_KEY: Final[Any] = sa.literal_column("''::text")
-_MANY: Final = {
-    Dimension.PRODUCT: "product_ids",
-    Dimension.TAG: "tags",
-    Dimension.COMPETITOR: "competitor_ids",
+_MANY: Final = {Dimension.TAG: "tags", Dimension.COMPETITOR: "competitor_ids"}
+"""Of what a deal has any number, each with the whole of it."""
+_SHARED: Final = {
+    Dimension.PRODUCT: ("product_ids", "product_amounts"),
+    Dimension.CREDIT: ("credited_ids", "credited_amounts"),
 }
-"""Of what a deal has any number."""
+"""Of what a deal has any number, each with a share of its amount."""
 
 
 class MetricsStore:
@@ -43,11 +45,11 @@ class MetricsStore:
         is_open = scope.narrowed(scope.recorded(self.call, asked), asked)
         is_open = is_open.where(is_open.selected_columns.state == "OPEN")
         deals = self._converted(sa.union_all(closed, is_open).subquery("deals"), asked)
-        total = await self.tx.read(_sums(deals, _NO_KEY, deals))
+        total = await self.tx.read(_sums(deals, _NO_KEY, deals, deals.c.converted))
         groups: Sequence[Any] = ()
         if by is not None:
-            (key,), source = _keys(deals, (by,), asked)
-            statement = _sums(deals, key, source).group_by(sa.literal_column("1"))
+            (key,), source, amount = _keys(deals, (by,), asked)
+            statement = _sums(deals, key, source, amount).group_by(sa.literal_column("1"))
             groups = await self.tx.read(
                 statement.order_by(
                     sa.literal_column("won_amount DESC NULLS LAST"), sa.literal_column("count(*) DESC, key")
@@ -64,11 +66,11 @@ class MetricsStore:
         closed = self._closed(asked, first, last)
         closed = closed.where(closed.selected_columns.state == "LOST")
         deals = self._converted(closed.subquery("deals"), asked)
-        total = await self.tx.read(_lost(deals, [], deals))
-        keys, source = _keys(deals, by, asked)
+        total = await self.tx.read(_lost(deals, [], deals, deals.c.converted))
+        keys, source, amount = _keys(deals, by, asked)
         places: list[Any] = [sa.literal_column(str(place)) for place in range(1, len(keys) + 1)]
         rows = await self.tx.read(
-            _lost(deals, keys, source)
+            _lost(deals, keys, source, amount)
             .group_by(*places)
             .order_by(sa.literal_column("deals DESC"), sa.literal_column("amount DESC NULLS LAST"), *places)
             .limit(most + 1)
@@ -181,20 +183,36 @@ class MetricsStore:
         return [Missing(row["currency"], row["day"], row["deals"]) for row in rows]
 
 
-def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list[Any], Any]:
-    """The keys of each deal in some dimensions, and what to select them from."""
+def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list[Any], Any, Any]:
+    """The keys of each deal in some dimensions, what to select them from, and the amount that counts there: where a
+    deal is shared out, the share, converted and rounded by itself."""
     keys: list[Any] = []
     source: Any = deals
+    amount: Any = deals.c.converted
+    is_shared = sum(dimension in _SHARED for dimension in by) == 1
+    key: Any
     for dimension in by:
-        name = _MANY.get(dimension)
-        if name is None:
-            keys.append(sa.func.coalesce(_key(deals, dimension, asked), "").label(f"key_{len(keys)}"))
-            continue
-        member = sa.cast(sa.func.unnest(deals.c[name]), sa.Text).label("member")
-        members = sa.select(member).distinct().correlate(deals).lateral(f"each_{name}")
-        source = source.outerjoin(members, sa.true())
-        keys.append(sa.func.coalesce(members.c.member, "").label(f"key_{len(keys)}"))
-    return keys, source
+        if (pair := _SHARED.get(dimension)) is not None:
+            shares = (
+                sa.func.unnest(*(deals.c[name] for name in pair))
+                .table_valued(sa.column("member", sa.Uuid), sa.column("share", sa.Numeric))
+                .render_derived(f"shares_{len(keys)}")
+            )
+            source = source.outerjoin(shares, sa.true())
+            owner = deals.c.owner_id if dimension is Dimension.CREDIT else None
+            key = sa.cast(sa.func.coalesce(shares.c.member, owner), sa.Text)
+            if is_shared:
+                own = in_minor_units(shares.c.share * deals.c.factor, asked.currency)
+                amount = sa.case((shares.c.member.is_(None), deals.c.converted), else_=own)
+        elif (name := _MANY.get(dimension)) is not None:
+            member = sa.cast(sa.func.unnest(deals.c[name]), sa.Text).label("member")
+            members = sa.select(member).distinct().correlate(deals).lateral(f"each_{name}")
+            source = source.outerjoin(members, sa.true())
+            key = members.c.member
+        else:
+            key = _key(deals, dimension, asked)
+        keys.append(sa.func.coalesce(key, "").label(f"key_{len(keys)}"))
+    return keys, source, amount
 
 
 def _key(deals: sa.CTE, dimension: Dimension, asked: Question) -> Any:
@@ -218,11 +236,18 @@ def _key(deals: sa.CTE, dimension: Dimension, asked: Question) -> Any:
             return sa.func.to_char(each.close_date, 'YYYY"-Q"Q')
         case Dimension.SOURCE:
             return sa.case((each.is_from_lead, "LEAD"), else_="DIRECT")
+        case Dimension.SEGMENT | Dimension.INDUSTRY:
+            return (
+                sa.select(customers.c[dimension.value.lower()])
+                .where(customers.c.id == each.account_id)
+                .correlate(deals)
+                .scalar_subquery()
+            )
         case Dimension.SLIPS:
             slips = scope.slips_of(f"{deals.name}.id", asked.as_of)
             return sa.case((slips >= 3, "3+"), else_=sa.cast(slips, sa.Text))
         case _:
-            column = {
+            column: Any = {
                 Dimension.OWNER: each.owner_id,
                 Dimension.ACCOUNT: each.account_id,
                 Dimension.PIPELINE_ID: each.pipeline_id,
@@ -236,13 +261,13 @@ def _days(deals: sa.CTE) -> Any:
     return sa.func.greatest(deals.c.close_date - deals.c.booked_on, 0)
 
 
-def _sums(deals: sa.CTE, key: Any, source: Any) -> Any:
+def _sums(deals: sa.CTE, key: Any, source: Any, amount: Any) -> Any:
     each = deals.c
 
     def of(state: str) -> tuple[Any, Any]:
         return (
             sa.func.count().filter(each.state == state).label(state.lower()),
-            sa.func.sum(each.converted).filter(each.state == state).label(f"{state.lower()}_amount"),
+            sa.func.sum(amount).filter(each.state == state).label(f"{state.lower()}_amount"),
         )
 
     return sa.select(
@@ -250,7 +275,7 @@ def _sums(deals: sa.CTE, key: Any, source: Any) -> Any:
         *of("WON"),
         *of("LOST"),
         *of("OPEN"),
-        sa.func.count(each.converted).filter(each.state == "WON").label("won_priced"),
+        sa.func.count(amount).filter(each.state == "WON").label("won_priced"),
         sa.func.sum(_days(deals)).filter(each.state == "WON").label("won_days"),
         sa.func.sum(_days(deals)).filter(each.state == "LOST").label("lost_days"),
         sa.func.count().filter(each.amount.is_not(None), each.converted.is_(None)).label("unconverted"),
@@ -265,12 +290,12 @@ def _sum_of(row: Any) -> Sums:
     return result
 
 
-def _lost(deals: sa.CTE, keys: Sequence[Any], source: Any) -> Any:
+def _lost(deals: sa.CTE, keys: Sequence[Any], source: Any, amount: Any) -> Any:
     each = deals.c
     return sa.select(
         *keys,
         sa.func.count().label("deals"),
-        sa.func.sum(each.converted).label("amount"),
+        sa.func.sum(amount).label("amount"),
         sa.func.sum(_days(deals)).label("days"),
         sa.func.count().filter(each.amount.is_(None)).label("unpriced"),
         sa.func.count().filter(each.amount.is_not(None), each.converted.is_(None)).label("unconverted"),

@@ -40,6 +40,11 @@ deal_versions = _recorded(
     Column("lost_reason", Text),
     Column("is_from_lead", Boolean),
     Column("product_ids", ARRAY(Uuid)),
+    # the shares of the amount, in the deal's currency; none where it has no amount
+    Column("product_amounts", ARRAY(Numeric)),
+    # revenue splits, where there are any
+    Column("credited_ids", ARRAY(Uuid)),
+    Column("credited_amounts", ARRAY(Numeric)),
     Column("tags", ARRAY(Text)),
     Column("competitor_ids", ARRAY(Uuid)),
     Column("lost_to", Uuid),

@@ -58,6 +58,12 @@ def set_head(result: Any, asked: Question, missing: Sequence[Missing], at: datet
     convert.set_timestamp(result.effective_as_of, asked.effective_as_of)
 
 
+def set_watermark(result: Any, watermark: datetime | None) -> None:
+    """Up to when everything has been taken in, and whether the answer is of a later instant."""
+    convert.set_timestamp(result.watermark_time, watermark)
+    result.is_open = watermark is None or convert.datetime_of(result.as_of) > watermark
+
+
 def set_period(result: Any, first: date, last: date) -> None:
     """The days that an answer is about; `from` is a word of Python's."""
     convert.set_date(getattr(result, "from"), first)

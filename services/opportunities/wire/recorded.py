@@ -1,14 +1,17 @@
 """Events as the rows that are kept of them."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sfa.identity.v1 import finance_pb2, organisation_pb2
+from sfa.opportunities.v1 import deals_pb2
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis import convert
 from chassis.subscriptions import Received
+from services.opportunities.domain.figures import parted
 
 Row = dict[str, Any]
 
@@ -17,6 +20,9 @@ def version_row(event: Received) -> Row:
     """A version of a deal as columns."""
     deal: pb.Opportunity = event.message.opportunity
     money = convert.money_of(deal.amount, "amount") if deal.HasField("amount") else None
+    products = _products(deal)
+    shares = parted(money, products) if money is not None else {}
+    credited = [split for split in deal.splits if split.type == deals_pb2.Split.REVENUE]
     return {
         "id": event.entity_id,
         "version": event.version,
@@ -35,7 +41,12 @@ def version_row(event: Received) -> Row:
         "close_date": convert.date_of(deal.close_date, "close_date") if deal.HasField("close_date") else None,
         "lost_reason": deal.lost_reason,
         "is_from_lead": bool(deal.lead_id),
-        "product_ids": _ids(item.product_id for item in deal.line_items),
+        "product_ids": list(products),
+        "product_amounts": [shares[product] for product in products] if shares else [],
+        "credited_ids": [UUID(split.user_id) for split in credited],
+        "credited_amounts": [
+            convert.money_of(split.amount, "amount").amount for split in credited if split.HasField("amount")
+        ],
         "tags": sorted(deal.tags),
         "competitor_ids": _ids(each.competitor_id for each in deal.competitors),
         "lost_to": convert.uuid_of(deal.lost_to_competitor_id),
@@ -90,6 +101,15 @@ def _came_from(event: Received) -> UUID | None:
     """The stage that the deal stood in before, where the event says one."""
     text = getattr(event.message, "from_stage_id", "")
     return UUID(text) if text else None
+
+
+def _products(deal: pb.Opportunity) -> dict[UUID, Decimal]:
+    """What the line items of each product come to."""
+    result: dict[UUID, Decimal] = {}
+    for item in deal.line_items:
+        product, price = UUID(item.product_id), convert.money_of(item.unit_price, "unit_price")
+        result[product] = result.get(product, Decimal(0)) + Decimal(item.quantity) * price.amount
+    return result
 
 
 def _ids(texts: Any) -> Sequence[UUID]:
