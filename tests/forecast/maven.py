@@ -15,9 +15,12 @@ from services.forecast.prediction.histories import (
     UNKNOWN,
     Calendar,
     Histories,
+    Ints,
+    Longs,
     Status,
     calendar_months,
 )
+from services.forecast.prediction.places import Places
 
 FIRST, LAST = "2016-10", "2017-12"
 CALENDAR: Calendar = calendar_months(FIRST, LAST)
@@ -76,9 +79,10 @@ class Maven:
             len(dated),
         )  # fmt: skip
 
-    def placing(self, histories, rows, owners):  # type: ignore[no-untyped-def]
+    def placing(self, histories: Histories, rows: Longs, owners: Ints | None) -> dict[str, Places]:
         """By region."""
-        return {"region": self.region[owners]}, {"region": len(REGIONS)}
+        owners = histories.features["owner"][rows] if owners is None else owners
+        return {"region": Places.whole(self.region[owners], len(REGIONS))}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

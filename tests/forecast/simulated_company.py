@@ -13,9 +13,12 @@ from services.forecast.prediction.histories import (
     NEVER,
     Calendar,
     Histories,
+    Ints,
+    Longs,
     Status,
     calendar_months,
 )
+from services.forecast.prediction.places import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class SimulatedCompany:
             len(cell),
         )
 
-    def placing(self, histories, rows, owners):  # type: ignore[no-untyped-def]
-        """By rep: the managers' nodes are the sums of theirs."""
-        return {"rep": owners}, {"rep": self.laws.reps}
+    def placing(self, histories: Histories, rows: Longs, owners: Ints | None) -> dict[str, Places]:
+        """By rep."""
+        owners = histories.features["owner"][rows] if owners is None else owners
+        return {"rep": Places.whole(owners, self.laws.reps)}

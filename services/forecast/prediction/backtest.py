@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import lgamma, log
 from typing import Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from services.forecast.prediction.histories import (
 )
 from services.forecast.prediction.learning import Learner
 from services.forecast.prediction.model import Beliefs, Model
+from services.forecast.prediction.places import Places
 from services.forecast.prediction.prediction import Placing, predict
 from services.forecast.prediction.refusals import HistoryTooShort
 
@@ -204,12 +204,16 @@ def history_sums(histories: Histories, calendar: Calendar, nodes: Sequence[Node]
     month = calendar.index(histories.closes_on[won])
     counted = (month >= 0) & (month < len(calendar))
     won, month = won[counted], month[counted]
-    members, _ = placing(histories, won, histories.features["owner"][won])
-    sums = np.zeros((len(nodes), len(calendar)))
-    for number, node in enumerate(nodes):
-        chosen = np.isin(members[node.dimension], node.members)
-        sums[number] = np.bincount(month[chosen], histories.amount[won[chosen]], minlength=len(calendar))
-    return sums
+    return _by_node(nodes, placing(histories, won, None), month, histories.amount[won], len(calendar))
+
+
+def _by_node(
+    nodes: Sequence[Node], places: Mapping[str, Places], column: Longs, amount: Longs, columns: int
+) -> Floats:
+    trees = {name: np.zeros((each.nodes, columns), np.int64) for name, each in places.items()}
+    for name, each in places.items():
+        each.add(trees[name], np.arange(len(amount)), column, amount)
+    return np.array([trees[node.dimension][list(node.members)].sum(axis=0) for node in nodes], np.float64)
 
 
 class Naive:
@@ -240,13 +244,9 @@ class Naive:
         due = known.closes_on[open_rows]
         if (due < self.calendar.starts[-1]).any():
             open_rows = open_rows[due < self.calendar.starts[min(month + self.horizon, len(self.calendar))]]
-        members, _ = placing(known, open_rows, known.features["owner"][open_rows])
-        return np.array(
-            [
-                known.amount[open_rows[np.isin(members[node.dimension], node.members)]].sum() * rate
-                for node in self.nodes
-            ]
-        )
+        column = np.zeros(len(open_rows), np.int64)
+        places = placing(known, open_rows, None)
+        return _by_node(self.nodes, places, column, known.amount[open_rows], 1)[:, 0] * rate
 
     def point(self, method: str, month: int, truth: Floats) -> Floats | None:
         """What a baseline says of each node on the last day before a month; None where it can say nothing."""
@@ -291,14 +291,3 @@ class Naive:
 def brier(chance: Floats, won: np.ndarray) -> float:
     """The mean squared error of probabilities."""
     return float(np.mean((chance - won) ** 2))
-
-
-def log_loss_of(count: int, hits: int) -> float:
-    """The least log loss of a constant rate: what knowing nothing of the deals costs."""
-    rate = hits / count
-    return -(rate * log(rate) + (1 - rate) * log(1 - rate)) if 0 < hits < count else lgamma(1.0)
-
-
-__all__ = [
-    "BASELINES", "Backtest", "Forecasted", "Longs", "Node", "Score", "backtest", "binomial_interval", "brier", "history_sums", "score",
-]  # fmt: skip

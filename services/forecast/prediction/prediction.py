@@ -19,6 +19,7 @@ from services.forecast.prediction.histories import (
     Status,
 )
 from services.forecast.prediction.model import Model
+from services.forecast.prediction.places import Places
 from services.forecast.prediction.simulation import Newcomers, OpenDeals, Worlds, simulate
 
 _STEPS: Final = 6
@@ -26,8 +27,8 @@ _RESPONSE: Final = 0.8
 """How much more is won in a month for each rise of the rates of closing, about."""
 _MOST: Final = 1.5
 
-Placing = Callable[[Histories, Longs, Ints], tuple[Mapping[str, Ints], Mapping[str, int]]]
-"""In which node of each dimension states count, whoever their owners are now; and how many nodes there are."""
+Placing = Callable[[Histories, Longs, Ints | None], Mapping[str, Places]]
+"""In which nodes of each tree deals count that are in these states; or would, if others had opened them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,16 @@ def predict(
     first = np.full(known.deals, 0, np.int32)
     changes = np.flatnonzero(np.diff(known.deal, prepend=-1))
     first[known.deal[changes]] = known.since[changes]
-    members, sizes = placing(known, open_rows, known.features["owner"][open_rows])
+    places = placing(known, open_rows, None)
     deals = OpenDeals(
         first[known.deal[open_rows]],
         known.amount[open_rows],
         model.codes(known, open_rows, model.until),
-        members,
+        places,
     )
     newcomers = _newcomers(model, known, placing)
     shift = pace_shift(model, known, months)
-    worlds = simulate(
-        model, deals, newcomers, months, sizes, shift=shift, draws=draws, seed=seed, workers=workers
-    )
+    worlds = simulate(model, deals, newcomers, months, shift=shift, draws=draws, seed=seed, workers=workers)
     return Prediction(_won_already(known, rows, months, placing), worlds, deals, open_rows)
 
 
@@ -100,8 +99,9 @@ def _newcomers(model: Model, known: Histories, placing: Placing) -> Newcomers:
     rows = lives.first[model.arrivals.like]
     codes = model.codes(lives.histories, rows, lives.opened[model.arrivals.like].astype(np.int64) - 1)
     codes["owner"] = model.arrivals.owner
-    members, _ = placing(lives.histories, rows, model.arrivals.owner)
-    return Newcomers(codes, lives.histories.amount[rows], members)
+    last = lives.last[model.arrivals.like]
+    places = placing(lives.histories, last, model.arrivals.owner)
+    return Newcomers(codes, lives.histories.amount[rows], places)
 
 
 def _won_already(known: Histories, rows: Longs, months: Calendar, placing: Placing) -> dict[str, Longs]:
@@ -109,11 +109,10 @@ def _won_already(known: Histories, rows: Longs, months: Calendar, placing: Placi
     month = months.index(known.closes_on[won])
     counted = (month >= 0) & (month < len(months)) & (known.amount[won] != UNPRICED)
     won, month = won[counted], month[counted]
-    members, sizes = placing(known, won, known.features["owner"][won])
     found = {}
-    for name, each in members.items():
-        sums = np.zeros((sizes[name], len(months)), np.int64)
-        np.add.at(sums, (each, month), known.amount[won])
+    for name, each in placing(known, won, None).items():
+        sums = np.zeros((each.nodes, len(months)), np.int64)
+        each.add(sums, np.arange(len(won)), month, known.amount[won])
         found[name] = sums
     return found
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from services.forecast.prediction.clock import PHASES, Season
 from services.forecast.prediction.histories import UNPRICED, Calendar, Floats, Ints, Longs
 from services.forecast.prediction.model import Model, lag_of
+from services.forecast.prediction.places import Places, added
 
 MOST_DRAWS: Final = 1000
 LEAST_DRAWS: Final = 200
@@ -24,7 +25,6 @@ _PAIRS: Final = 2.0e8
 """How many deals times draws are worth waiting for."""
 _CHUNK: Final = 1 << 18
 _FLUSH: Final = 1 << 21
-_EXACT: Final = float(1 << 53)
 _QUADRATURE: Final = (0.125, 0.375, 0.625, 0.875)
 
 
@@ -37,8 +37,8 @@ class OpenDeals:
     """In minor units; UNPRICED where nobody said."""
     codes: Mapping[str, Ints]
     """The features, as the model wants them; `owner` is among them."""
-    members: Mapping[str, Ints]
-    """For each dimension the node, 0 …, that a deal counts in."""
+    places: Mapping[str, Places]
+    """For each tree, in which of its nodes they count."""
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -50,7 +50,7 @@ class Newcomers:
 
     opened_codes: Mapping[str, Ints]
     amount: Longs
-    members: Mapping[str, Ints]
+    places: Mapping[str, Places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Shocks:
 
 @dataclass(frozen=True, slots=True)
 class Worlds:
-    """What is won in each world: for each dimension [node, month, draw], in minor units."""
+    """What is won in each world: for each tree, of the node itself, [node, month, draw], in minor units."""
 
     won: Mapping[str, Longs]
     from_open: Longs
@@ -106,7 +106,6 @@ def simulate(
     deals: OpenDeals,
     newcomers: Newcomers,
     months: Calendar,
-    sizes: Mapping[str, int],
     *,
     shift: Floats | None = None,
     draws: int | None = None,
@@ -117,7 +116,6 @@ def simulate(
 
     Args:
         months: those to predict; the first is the one that has the next day.
-        sizes: how many nodes each dimension has.
         shift: by how much deals close faster in each month than the model says, on the log scale.
         seed: the same worlds come of the same seed.
     """
@@ -126,7 +124,7 @@ def simulate(
     first, *others = root.spawn(2 + max(workers, 1))
     rng = np.random.default_rng(first)
     shocks = Shocks.drawn(model, months, count, rng, np.zeros(len(months)) if shift is None else shift)
-    won = {name: np.zeros((size, len(months), count), np.int64) for name, size in sizes.items()}
+    won = {name: np.zeros((each.nodes, len(months), count), np.int64) for name, each in deals.places.items()}
     from_open = np.zeros((len(months), count), np.int64)
     from_new = np.zeros((len(months), count), np.int64)
     if len(deals):
@@ -153,7 +151,7 @@ def _open_deals(
     hazard = model.hazards(deals.opened, deals.codes, model.until, months)[order].astype(np.float32)
     logit = model.logits(deals.opened, deals.codes, months)[order].astype(np.float32)
     amount = deals.amount[order]
-    members = {name: each[order] for name, each in deals.members.items()}
+    places = {name: each.take(order) for name, each in deals.places.items()}
     speed = np.exp(shocks.speed).astype(np.float32)
     odds = shocks.odds.astype(np.float32)
     later = model.amounts.later
@@ -165,7 +163,7 @@ def _open_deals(
         rng = np.random.default_rng(seeds[number])
         sums = {name: np.zeros(each.shape, np.int64) for name, each in won.items()}
         whole = np.zeros_like(total)
-        waiting = Waiting(sums, whole, members)
+        waiting = Waiting(sums, whole, places)
         first, last = bounds[number], bounds[number + 1]
         restless: dict[int, NDArray[np.float32]] = {}
         for low in range(first, last, rows):
@@ -216,8 +214,8 @@ def _open_deals(
 class Waiting:
     """Wins that are added up many at a time."""
 
-    def __init__(self, sums: Mapping[str, Longs], total: Longs, members: Mapping[str, Ints]) -> None:
-        self.sums, self.total, self.members = sums, total, members
+    def __init__(self, sums: Mapping[str, Longs], total: Longs, places: Mapping[str, Places]) -> None:
+        self.sums, self.total, self.places = sums, total, places
         self._rows: list[list[Ints]] = [[] for _ in range(len(total))]
         self._draws: list[list[Ints]] = [[] for _ in range(len(total))]
         self._values: list[list[Floats]] = [[] for _ in range(len(total))]
@@ -242,19 +240,11 @@ class Waiting:
             value = np.concatenate(self._values[month])
             self.total[month] += added(draw, value, draws)
             for name, sums in self.sums.items():
-                cell = self.members[name][row].astype(np.int64) * draws + draw
-                sums[:, month] += added(cell, value, sums.shape[0] * draws).reshape(-1, draws)
+                more = np.zeros((len(sums), draws), np.int64)
+                self.places[name].add(more, row, draw, value)
+                sums[:, month] += more
             self._rows[month], self._draws[month], self._values[month] = [], [], []
         self._count = 0
-
-
-def added(cells: Ints | Longs, values: Floats | Longs, count: int) -> Longs:
-    """The sum of whole values in each cell, exactly."""
-    if float(np.abs(values).sum(dtype=np.float64)) < _EXACT:
-        return np.rint(np.bincount(cells, values, minlength=count)).astype(np.int64)
-    sums = np.zeros(count, np.int64)
-    np.add.at(sums, cells, np.asarray(values, np.int64))
-    return sums
 
 
 def _gamma(rng: np.random.Generator, variance: float, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -283,12 +273,12 @@ def _new_deals(
     coming = _gamma(rng, arrivals.restless, (len(people), count, draws))
     closing = _gamma(rng, model.restless, (len(people), count, draws))
     amount = newcomers.amount[order]
-    members = {name: each[order] for name, each in newcomers.members.items()}
+    places = {name: each.take(order) for name, each in newcomers.places.items()}
     starts = np.searchsorted(place, np.arange(len(people)))
     by_owner = np.add.reduceat(expected, starts, axis=0)
     ratios, pool = model.amounts.at_opening, model.amounts.unpriced
     exact = bool(np.all(ratios == 1.0))
-    waiting = Waiting(won, total, members)
+    waiting = Waiting(won, total, places)
     for month in range(count):
         mean = np.zeros((len(people), draws))
         for opened in range(month + 1):
