@@ -260,7 +260,7 @@ async def test_every_answer_says_how_far_each_source_was_heard(company: Company)
     await company.product("GTX Pro")
     await company.settled()
     watermarks = {mark.source: mark for mark in (await company.ask()).answer.watermarks}
-    assert watermarks.keys() == {"identity", "leads", "opportunities", "quotes"}
+    assert watermarks.keys() == {"contacts", "identity", "leads", "opportunities", "quotes"}
     assert int(watermarks["opportunities"].position) > 0
     assert watermarks["opportunities"].HasField("recorded_time")
     assert watermarks["identity"].HasField("heartbeat_age")
@@ -475,7 +475,9 @@ async def test_a_stream_goes_on_from_its_cursor(company: Company) -> None:
     assert company.id("bob") in {node.id for node in change.forecast.nodes}
     again.cancel()
     late = company.forecast().StreamForecast(request, timeout=30)
-    assert (await anext(aiter(late))).reset  # something has happened since
+    missed = await anext(aiter(late))  # what has happened since, and nothing else
+    assert not missed.reset
+    assert {node.name for node in missed.forecast.nodes} == {"All", "Head", "Bob"}
     late.cancel()
 
 

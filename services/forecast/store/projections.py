@@ -3,14 +3,15 @@
 So it does not matter in which order events come, nor how often.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.call import Call
 from chassis.database import Prepared
@@ -18,14 +19,29 @@ from services.forecast.tables import deal_versions, progress, reference_versions
 
 Row = Mapping[str, Any]
 
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
 
 def _insert(table: sa.Table) -> Prepared:
-    new = insert(table).values({column.name: sa.bindparam(column.name) for column in table.c})
-    return Prepared(new.on_conflict_do_nothing())
+    """Many rows in one statement, a list for each column; lists of lists come as text."""
+    columns, values = [], []
+    for column in table.c:
+        sort = column.type.compile(dialect=_DIALECT)
+        is_text = sort.endswith("[]") or sort == "JSONB"
+        columns.append(f"CAST(:{column.name} AS {'text' if is_text else sort}[])")
+        values.append(f"CAST(one.{column.name} AS {sort})" if is_text else f"one.{column.name}")
+    names = ", ".join(column.name for column in table.c)
+    return Prepared(
+        sa.text(
+            f"INSERT INTO {table.name} ({names}) SELECT {', '.join(values)}"
+            f" FROM unnest({', '.join(columns)}) AS one({names}) ON CONFLICT DO NOTHING"
+        )
+    )
 
 
-_KEEP_DEAL: Final = _insert(deal_versions)
-_KEEP_REFERENCE: Final = _insert(reference_versions)
+_KEEP_DEALS: Final = _insert(deal_versions)
+_KEEP_REFERENCES: Final = _insert(reference_versions)
+_LISTS: Final = [column.name for column in deal_versions.c if isinstance(column.type, ARRAY)]
 _REFERS: Final = sa.bindparam("refers", type_=sa.Boolean)
 _NEXT: Final = progress.c.changes + 1
 _COUNT: Final = Prepared(
@@ -44,6 +60,16 @@ _EMPTIED: Final = Prepared(
     sa.update(progress).values(epoch=sa.func.gen_random_uuid(), changes=_NEXT, reference_changes=_NEXT)
 )
 _CHANGES: Final = Prepared(sa.select(progress.c.changes))
+
+
+_SINCE: Final = Prepared(
+    sa.select(deal_versions.c.id, deal_versions.c.version)
+    .where(
+        deal_versions.c.counted > sa.bindparam("count", type_=sa.BigInteger),
+        deal_versions.c.counted <= sa.bindparam("until", type_=sa.BigInteger),
+    )
+    .limit(sa.bindparam("most", type_=sa.BigInteger))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +96,15 @@ class HistoryStore:
         counted = await self.tx.fetchrow(_COUNT, {"refers": bool(references)})
         assert counted is not None
         batch = Batch(counted["changes"], counted["epoch"])
-        number = {"counted": batch.count}
-        await self.tx.executemany(_KEEP_DEAL, [{**row, **number} for row in deals])
-        await self.tx.executemany(
-            _KEEP_REFERENCE,
-            [{**row, **number, "content": orjson.dumps(row["content"]).decode()} for row in references],
-        )
+        if deals:
+            columns = _columns(deal_versions, deals, batch.count)
+            for name in _LISTS:
+                columns[name] = [_literal(one) if one else "{}" for one in columns[name]]
+            await self.tx.execute(_KEEP_DEALS, columns)
+        if references:
+            columns = _columns(reference_versions, references, batch.count)
+            columns["content"] = [orjson.dumps(one).decode() for one in columns["content"]]
+            await self.tx.execute(_KEEP_REFERENCES, columns)
         self.tx.wrote = True
         return batch
 
@@ -95,6 +124,22 @@ class HistoryStore:
         ids, numbers = [id for id, _ in versions], [version for _, version in versions]
         rows = await self.tx.read(_NAMES_OF, {"ids": ids, "versions": numbers})
         return {row["id"]: row["name"] for row in rows}
+
+    async def since(self, count: int, until: int, most: int) -> list[tuple[UUID, int]]:
+        """The versions of deals that came with the batches after one, up to another; at most so many."""
+        rows = await self.tx.read(_SINCE, {"count": count, "until": until, "most": most})
+        return [(row["id"], row["version"]) for row in rows]
+
+
+def _columns(table: sa.Table, rows: Sequence[Row], count: int) -> dict[str, list[Any]]:
+    return {
+        column.name: [count] * len(rows) if column.name == "counted" else [row[column.name] for row in rows]
+        for column in table.c
+    }
+
+
+def _literal(values: Sequence[Any]) -> str:
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def _names_of() -> Prepared:

@@ -1,6 +1,6 @@
 """What the forecast takes of the others' events: rows as they are kept (`tables.book`)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
@@ -80,7 +80,7 @@ def deal_of(message: opportunities_pb2.Opportunity, version: int) -> Deal:
         amount=amount,
         currency=currency,
         close_date=min(closes_on, _LAST_DAY) if closes_on else None,
-        products=product_shares(amount, _lines(message), currency),
+        products=_products(message, amount, currency),
         lead_id=convert.uuid_of(message.lead_id),
         is_deleted=message.HasField("delete_time"),
         pipeline_id=convert.uuid_of(message.pipeline_id),
@@ -101,6 +101,8 @@ def _credits(
     Revenue that does not add up to the amount (an amount may be finer than the minor unit) is shared out
     again, so that nothing is lost.
     """
+    if not message.splits:
+        return ()
     found = [split for split in message.splits if split.type == sort]
     worth = amount or Decimal(0)
     said = {
@@ -114,10 +116,21 @@ def _credits(
     return tuple((UUID(user), share) for user, share in said.items())
 
 
-def _lines(message: opportunities_pb2.Opportunity) -> Iterator[tuple[UUID, Decimal]]:
-    for line in message.line_items:
-        price = convert.money_of(line.unit_price, "unit_price").amount
-        yield UUID(line.product_id), Decimal(line.quantity) * price
+def _products(
+    message: opportunities_pb2.Opportunity, amount: Decimal | None, currency: str
+) -> tuple[tuple[UUID, Decimal], ...]:
+    """What of the amount is each product's, by what the line items come to."""
+    lines = message.line_items
+    if len(lines) <= 1:
+        return tuple((UUID(line.product_id), amount or Decimal(0)) for line in lines)
+    worth = (
+        (
+            UUID(line.product_id),
+            Decimal(line.quantity) * convert.money_of(line.unit_price, "unit_price").amount,
+        )
+        for line in lines
+    )
+    return product_shares(amount, worth, currency)
 
 
 def deal_row(deal: Deal, kind: Kind, recorded_at: datetime, effective_at: datetime) -> dict[str, Any]:
