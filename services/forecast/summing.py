@@ -89,17 +89,18 @@ def lacking_in(book: Book, question: Question) -> list[Lacking]:
     return sorted(found, key=lambda lacking: (lacking.currency, lacking.day))
 
 
-def sums_of(book: Book, axis: Axis, question: Question) -> Sums:
-    """The sums of all nodes."""
+def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None) -> Sums:
+    """The sums of all nodes: of the deals that count at the instant asked for, or of some versions."""
     cuts = cuts_of(question, settings_of(book, question).calendar, axis)
     dimension, currency, today = axis.dimension, question.currency, question.today
     basis = Basis(dimension, currency, today, cuts)
     is_kept = question.is_live and axis.is_kept and question.rate_date is RateDate.CLOSE
     entries: Entries | None = None
-    if is_kept:
+    if is_kept and rows is None:
         cells = book.sums(basis)
     else:
-        entries = Entries.of(book, axis, question, cuts, _rows(book, question, cuts))
+        rows = _rows(book, question, cuts) if rows is None else rows
+        entries = Entries.of(book, axis, question, cuts, rows)
         cells = entries.grid()
     own = _own(axis, question, cuts, cells)
     running = np.zeros((len(axis.tree) + 1, *own.shape[1:]), own.dtype)

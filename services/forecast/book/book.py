@@ -191,6 +191,10 @@ class Book:
             else:
                 del self._cells[key]
 
+    def counting(self, rows: Rows) -> Rows:
+        """Of some versions those that count: of no deleted deal, and of no lead that is being converted."""
+        return self._counting(rows, self.codes.leads.codes(self.references.leads.under_way))
+
     def _counting(self, rows: Rows, converting: npt.NDArray[np.int32]) -> Rows:
         rows = rows[rows != NONE]
         return self._whole(rows[~self.versions.deleted[rows]], converting)
