@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import array, insert
 
 from chassis import sight
 from chassis.call import Call
@@ -39,7 +39,14 @@ class MentionedStore(EntityStore[E]):
             return None
         owners = sa.any_(sight.seen(self.call))
         by_way = self.mentioned().where(~mentions.c.deleted, mentions.c.owner_id == owners)
-        return sa.or_(owned, owner.is_(None), self.type.table.c.id.in_(by_way))
+        as_member = self.mentioned().where(~mentions.c.deleted, self._joined())
+        id = self.type.table.c.id
+        return sa.or_(owned, owner.is_(None), id.in_(by_way), id.in_(as_member))
+
+    def _joined(self) -> ColumnElement[bool]:
+        """That the caller is in the deal without owning it."""
+        user = sa.bindparam("sight_user", self.call.caller.user_id, sa.Uuid)
+        return mentions.c.members.op("@>", is_comparison=True)(sa.cast(array([user]), sa.ARRAY(sa.Uuid)))
 
     def select(self) -> Select[Any]:
         owned = sight.condition(self.call, self.type.table.c.owner_id)
@@ -192,7 +199,7 @@ class MentionStore:
 
 
 def _keep_mention() -> Any:
-    columns = ("kind", "id", "version", "owner_id", "account_id", "contact_ids", "deleted")
+    columns = ("kind", "id", "version", "owner_id", "account_id", "contact_ids", "deleted", "members")
     statement = insert(mentions).values({name: sa.bindparam(f"p_{name}") for name in columns})
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "id"],

@@ -39,7 +39,7 @@ def _events_of(module: ModuleType, resource: type[Message]) -> list[type[Message
 @subscriptions.on(*_events_of(opportunities, Opportunity))
 async def opportunity_changed(events: Sequence[Received], call: Call) -> None:
     """Who sees a deal may read its account and its people."""
-    await _keep(events, call, "opportunity", lambda deal: (deal.account_id, deal.contact_ids))
+    await _keep(events, call, "opportunity", lambda deal: (deal.account_id, deal.contact_ids), _members)
 
 
 @subscriptions.on(*_events_of(quotes, Quote))
@@ -54,7 +54,17 @@ async def lead_changed(events: Sequence[Received], call: Call) -> None:
     await _keep(events, call, "lead", lambda lead: (lead.conversion.account_id, [lead.conversion.contact_id]))
 
 
-async def _keep(events: Sequence[Received], call: Call, kind: str, named: Any) -> None:
+def _members(deal: Opportunity) -> list[UUID] | None:
+    """Who is in a deal besides its owner: they see it, too."""
+    if not deal.team and not deal.splits:
+        return None
+    users = [*(member.user_id for member in deal.team), *(split.user_id for split in deal.splits)]
+    return [UUID(user) for user in dict.fromkeys(users)]
+
+
+async def _keep(
+    events: Sequence[Received], call: Call, kind: str, named: Any, members: Any = lambda _: None
+) -> None:
     rows = []
     for event in events:
         record: Any = resource_of(event.message)
@@ -68,6 +78,7 @@ async def _keep(events: Sequence[Received], call: Call, kind: str, named: Any) -
                 "account_id": uuid_of(account_id),
                 "contact_ids": [UUID(id) for id in contact_ids if id],
                 "deleted": record.HasField("delete_time"),
+                "members": members(record),
             }
         )
     await MentionStore(call).keep(rows)

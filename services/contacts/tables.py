@@ -62,6 +62,7 @@ mentions = Table(
     Column("account_id", Uuid),
     Column("contact_ids", ARRAY(Uuid)),
     Column("deleted", Boolean),
+    Column("members", ARRAY(Uuid)),
 )
 
 ACCOUNT = EntityType(

@@ -12,7 +12,7 @@ from sfa.api.v1 import ownership_pb2
 from sfa.api.v1.ownership_pb2_grpc import OwnershipServiceStub
 from sfa.contacts.v1 import contacts_pb2 as pb
 from sfa.contacts.v1 import contacts_pb2_grpc as stubs
-from sfa.opportunities.v1 import opportunities_pb2, opportunities_pb2_grpc
+from sfa.opportunities.v1 import deals_pb2, opportunities_pb2, opportunities_pb2_grpc
 
 from chassis.ids import new_id
 from tests.conftest import Join
@@ -83,6 +83,29 @@ async def test_who_sees_a_deal_reads_its_account_and_the_people_named_in_it(serv
     assert await code_of(people.GetContact(pb.GetContactRequest(id=other.id))) == grpc.StatusCode.NOT_FOUND
     stranger = accounts(services, "carl")
     assert await code_of(stranger.GetAccount(pb.GetAccountRequest(id=acme.id))) == grpc.StatusCode.NOT_FOUND
+
+
+async def test_who_is_on_the_team_of_a_deal_reads_what_it_names_as_long_as_that_is_so(
+    services: Stack,
+) -> None:
+    acme, ada, _ = await customer(services)
+    bert = deals(services, "bert")
+    made = await deal(services, acme, ada)
+    read = pb.GetAccountRequest(id=acme.id)
+    assert await code_of(accounts(services, "cora").GetAccount(read)) is grpc.StatusCode.NOT_FOUND
+    member = deals_pb2.TeamMember(user_id=str(services.callers.user("cora")))
+    change = opportunities_pb2.UpdateOpportunityRequest(
+        id=made.id, opportunity=opportunities_pb2.Opportunity(team=[member])
+    )
+    await bert.UpdateOpportunity(change)
+    await services.settled()
+    assert (await accounts(services, "cora").GetAccount(read)).name == "Acme"
+    assert (await contacts(services, "cora").GetContact(pb.GetContactRequest(id=ada.id))).id == ada.id
+    change.opportunity.ClearField("team")
+    change.update_mask.paths[:] = ["team"]
+    await bert.UpdateOpportunity(change)
+    await services.settled()
+    assert await code_of(accounts(services, "cora").GetAccount(read)) is grpc.StatusCode.NOT_FOUND
 
 
 async def test_reading_by_way_of_a_deal_is_not_enough_to_change(services: Stack) -> None:
