@@ -75,7 +75,9 @@ class Judgements:
         question = replace(question, periods=periods)
         standing = Standing.of(book, question)
         today = book.at().settings.day_of(call.now)
-        outcome = Standing.of(book, _live(question, today), standing.axis)
+        outcome = standing
+        if not question.is_live:
+            outcome = Standing.of(book, _live(question, today), standing.axis)
         conversion = Conversion(standing)
         users = known_tenant(book, question.recorded_at).users
         cells: dict[int, list[pb.JudgementCell]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from chassis import sight
 from chassis.call import Call
 from chassis.money import minor_unit
 from services.forecast.book import MISSING, Book, Measure, Settings, day_number
+from services.forecast.book.exact import Amounts
 from services.forecast.book.versions import UNDATED
 from services.forecast.dimensions import Axis, Credit, GroupBy, Hierarchy, Question, RateDate, axis_of
 from services.forecast.dimensions.tree import Stand, Tree
@@ -85,7 +87,7 @@ def chosen(settings: Settings, texts: Sequence[str], today: date) -> list[Period
     return [period for period in selected if period.granularity is not Granularity.UNDATED]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
     """A tree, and what each of its nodes comes to in each period of a question."""
 
@@ -116,14 +118,16 @@ class Standing:
 
     def total(self, period: int, *measures: Measure) -> list[Decimal]:
         """The same with everything below."""
-        places = np.arange(len(self.tree), dtype=np.int32)
-        return self._amounts(self.sums.total(places), period, measures)
+        return self._amounts(self._totals, period, measures)
 
     def has_deals(self, period: int) -> list[bool]:
         """Which nodes have any deal in one of the periods."""
-        places = np.arange(len(self.tree), dtype=np.int32)
-        counts = self.sums.total(places)[:, period, Measure.OMITTED_DEALS : Measure.CLOSED_DEALS + 1]
+        counts = self._totals[:, period, Measure.OMITTED_DEALS : Measure.CLOSED_DEALS + 1]
         return [bool(count) for count in counts.sum(axis=1).tolist()]
+
+    @cached_property
+    def _totals(self) -> Amounts:
+        return self.sums.total(np.arange(len(self.tree), dtype=np.int32))
 
     def above(self, place: int) -> str:
         """The id of the node above one; empty for the root."""
@@ -158,9 +162,7 @@ class Standing:
                 keep |= {place, int(self.tree.above[place])}
         return [place for place in within if place in keep]
 
-    def _amounts(
-        self, sums: np.typing.NDArray[np.int64], period: int, measures: Sequence[Measure]
-    ) -> list[Decimal]:
+    def _amounts(self, sums: Amounts, period: int, measures: Sequence[Measure]) -> list[Decimal]:
         unit = minor_unit(self.question.currency)
         columns = sums[:, period, list(measures)]
         return [int(amount) * unit for amount in columns.sum(axis=1).tolist()]
