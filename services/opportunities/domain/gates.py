@@ -76,6 +76,8 @@ def holding(pipeline: Pipeline, source: Stage | None, target: Stage) -> tuple[St
     """The stages with criteria that must let a deal go that leaves `source` for `target`: those left and
     passed over on the way forward. None going back, reopening, or losing. A new deal (`source` is None) comes from
     before the first stage."""
+    if not any(stage.required_fields or stage.exit_criteria for stage in pipeline.stages):
+        return ()
     is_reopened = source is not None and source.kind is not State.OPEN and target.kind is State.OPEN
     if target.kind is State.LOST or is_reopened:
         return ()

@@ -233,7 +233,11 @@ class Pipeline(Entity):
 
     def find(self, id: UUID) -> Stage | None:
         """The stage with this id, also where it was taken out."""
-        return next((stage for stage in (*self.stages, *self.retired_stages) if stage.id == id), None)
+        for stages in (self.stages, self.retired_stages):
+            for stage in stages:
+                if stage.id == id:
+                    return stage
+        return None
 
     def standing(self, id: UUID) -> Stage:
         """The stage that a deal counts as standing in: the stage itself, else the one that took its place,
@@ -245,6 +249,8 @@ class Pipeline(Entity):
         stage = self.find(id)
         if stage is None:
             raise StageNotFound
+        if stage.retired_at is None:
+            return stage
         kind = stage.kind
         for _ in range(len(self.retired_stages) + 1):
             if stage is None or stage.retired_at is None:
