@@ -216,14 +216,16 @@ def _waterfall(changes: Document) -> Waterfall | None:
     if not changes.get("nodes"):
         return None
     top = changes["nodes"][0]
-    opening, closing = (_spoken(_read(changes[name])) for name in ("openingTime", "closingTime"))
-    bars = [Bar(opening, amount_of(top["opening"]["amount"]), int(top["opening"].get("deals", 0)), True)]
+    instants = [_read(changes[name]) for name in ("openingTime", "closingTime")]
+    opening, closing = map(_spoken, instants)
+    first, last = (_spoken(at, short_month=True) for at in instants)
+    bars = [Bar(first, amount_of(top["opening"]["amount"]), int(top["opening"].get("deals", 0)), True)]
     for each in top.get("bars", ()):
         amount, deals = amount_of(each.get("amount")), int(each.get("deals", 0))
         if amount or deals:
             label = _REASONS.get(each["reason"], each["reason"].capitalize())
             bars.append(Bar(label, amount, deals))
-    bars.append(Bar(closing, amount_of(top["closing"]["amount"]), int(top["closing"].get("deals", 0)), True))
+    bars.append(Bar(last, amount_of(top["closing"]["amount"]), int(top["closing"].get("deals", 0)), True))
     return Waterfall(opening, closing, bars)
 
 
@@ -279,10 +281,10 @@ def _read(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _spoken(at: datetime, *, seconds: bool = False) -> str:
+def _spoken(at: datetime, *, seconds: bool = False, short_month: bool = False) -> str:
     """An instant as people write it."""
     at = at.astimezone(UTC)
-    day = f"{at.day} {at:%B %Y}"
+    day = f"{at.day} {at:%b %Y}" if short_month else f"{at.day} {at:%B %Y}"
     if not seconds and (at.hour, at.minute) in ((0, 0), (23, 59)):
         return day
     return f"{day}, {at:%H:%M:%S} UTC" if seconds else f"{day}, {at:%H:%M} UTC"
