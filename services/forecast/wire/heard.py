@@ -182,7 +182,7 @@ def stage_contents(pipeline: opportunities_pb2.Pipeline) -> dict[UUID, Content]:
             "category": stage.forecast_category,
             "probability": stage.probability,
         }
-        for stage in pipeline.stages
+        for stage in (*pipeline.stages, *pipeline.retired_stages)
     }
 
 
@@ -193,7 +193,7 @@ def stages_of(pipelines: Iterable[opportunities_pb2.Pipeline]) -> dict[UUID, Sta
             UUID(stage.id), Category(stage.forecast_category), stage.probability, stage.name
         )
         for pipeline in pipelines
-        for stage in pipeline.stages
+        for stage in (*pipeline.stages, *pipeline.retired_stages)
     }
 
 
