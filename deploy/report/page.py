@@ -41,7 +41,7 @@ tbody th { font-weight: 400; color: #1b2733; }
 tr.top th, tr.top td, tr.ours th, tr.ours td { font-weight: 600; }
 tr.ours th, tr.ours td { background: #eef4fb; }
 svg { display: block; max-width: 100%; height: auto; font-family: inherit; }
-svg.narrow { display: none; }
+svg.narrow, .hint { display: none; }
 .side { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }
 .side > div { flex: 1 1 300px; min-width: 0; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 4px 0 10px; padding: 0; list-style: none;
@@ -55,7 +55,8 @@ ul.remarks { margin: 0; padding-left: 1.2em; color: #46525e; font-size: .875rem;
   h1 { font-size: 1.4rem; } th, td { padding: 6px 8px; } tbody th { max-width: 42vw; overflow: hidden;
   text-overflow: ellipsis; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; } .card b { font-size: 1.15rem; }
-  svg.wide { display: none; } svg.narrow { display: block; }
+  svg.wide { display: none; } svg.narrow, .hint { display: block; }
+  .hint { font-size: .8rem; margin: 0 0 4px; }
 }
 @media print { body { background: #fff; } section, .card { break-inside: avoid; } }
 """
@@ -63,12 +64,14 @@ ul.remarks { margin: 0; padding-left: 1.2em; color: #46525e; font-size: .875rem;
 
 def page(report: Report) -> str:
     """The whole file."""
+    is_predicted = report.fan is None or bool(report.fan.bands)
+    course = "How the period is expected to go" if is_predicted else "How the period went"
     parts = [
         f'<header><h1>{escape(report.title)}</h1><p class="quiet">{escape(report.subtitle)}</p></header>',
         _cards(report.cards),
         _rollup(report),
         _part("What changed", report.waterfall, _waterfall, report.missing.get("waterfall")),
-        _part("How the period is expected to go", report.fan, _fan, report.missing.get("fan")),
+        _part(course, report.fan, _fan, report.missing.get("fan")),
         _part(
             "Whether probabilities can be believed",
             report.calibration,
@@ -141,7 +144,10 @@ def _rollup(report: Report) -> str:
 
 def _table(heads: Iterable[str], body: str) -> str:
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    hint = '<p class="hint quiet">The table can be moved sideways.</p>'
+    return (
+        f'{hint}<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def _waterfall(content: Waterfall) -> str:

@@ -204,7 +204,7 @@ def test_the_waterfall_leaves_out_what_changed_nothing() -> None:
     )  # fmt: skip
     assert found is not None
     assert [(bar.label, int(bar.amount)) for bar in found.bars] == [
-        ("30 September 2017", 15), ("Lost", -5), ("15 November 2017, 12:30 UTC", 10),
+        ("30 Sep 2017", 15), ("Lost", -5), ("15 Nov 2017, 12:30 UTC", 10),
     ]  # fmt: skip
     assert _waterfall({}) is None
 
