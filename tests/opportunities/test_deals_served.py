@@ -23,6 +23,7 @@ from sfa.opportunities.v1 import opportunities_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2_grpc as stubs
 
 from chassis.ids import new_id
+from tests.eventually import eventually
 from tests.stack import Stack
 
 JOINED = pb.ListOpportunitiesRequest.JOINED
@@ -233,13 +234,25 @@ async def test_a_member_hears_of_the_deal_as_long_as_it_is_on_the_team(service: 
     ann = deals(service, name="ann")
     feed = feed_pb2_grpc.FeedServiceStub(service.channel("opportunities", name="bob"))
     bobs = str(service.callers.user("bob"))
-    start = await feed.ListChanges(feed_pb2.ListChangesRequest(entities=["opportunity"]))
+    cursor = ""
+    heard: list[tuple[str, int]] = []
+
+    async def hears() -> bool:
+        """Something new: a moment late, where somebody else is still writing."""
+        nonlocal cursor
+        request = feed_pb2.ListChangesRequest(entities=["opportunity"], cursor=cursor)
+        answer = await feed.ListChanges(request)
+        cursor = answer.cursor
+        heard[:] = [(each.entity_id, each.kind) for each in answer.changes]
+        return bool(heard)
+
+    await hears()
     deal = await make(ann, team=[parts.TeamMember(user_id=bobs)])
-    first = await feed.ListChanges(feed_pb2.ListChangesRequest(entities=["opportunity"], cursor=start.cursor))
-    assert [(each.entity_id, each.kind) for each in first.changes] == [(deal.id, feed_pb2.Change.UPSERTED)]
+    await eventually(hears, "the member hears of the deal")
+    assert heard == [(deal.id, feed_pb2.Change.UPSERTED)]
     await update(ann, deal.id, "team")
-    then = await feed.ListChanges(feed_pb2.ListChangesRequest(entities=["opportunity"], cursor=first.cursor))
-    assert [(each.entity_id, each.kind) for each in then.changes] == [(deal.id, feed_pb2.Change.LEFT_SIGHT)]
+    await eventually(hears, "the member hears that it is gone")
+    assert heard == [(deal.id, feed_pb2.Change.LEFT_SIGHT)]
 
 
 # Merging and splitting
@@ -354,11 +367,18 @@ async def test_the_events_say_what_was_merged_and_split(service: Stack) -> None:
         each.DESCRIPTOR.full_name
         for each in (events.OpportunityCreated, events.OpportunitySplit, events.OpportunityMerged)
     ]
-    heard = [
-        (each.type.rpartition(".")[2], each.entity_id, each.event)
-        async for answer in feed.StreamHistory(feed_pb2.StreamHistoryRequest(types=types))
-        for each in answer.events
-    ]
+    heard: list[tuple[str, str, bytes]] = []
+
+    async def hears_all() -> bool:
+        """A moment late, where somebody else is still writing."""
+        heard[:] = [
+            (each.type.rpartition(".")[2], each.entity_id, each.event)
+            async for answer in feed.StreamHistory(feed_pb2.StreamHistoryRequest(types=types))
+            for each in answer.events
+        ]
+        return len(heard) >= 5
+
+    await eventually(hears_all, "everything is told")
     assert [(name, id) for name, id, _ in heard] == [
         ("OpportunityCreated", whole.id),
         ("OpportunitySplit", whole.id),
