@@ -5,6 +5,8 @@ upsert by version makes the overlap harmless.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -20,6 +22,32 @@ from chassis.database import Database
 from chassis.envelope import Received
 from chassis.subscriptions import Subscriptions, service_call
 from chassis.telemetry import log
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some events of a history, those that a service subscribes to, and the cursor behind them."""
+
+    events: list[Received]
+    cursor: str
+    is_last: bool
+
+
+async def history(
+    source: str, tenant: UUID, subscriptions: Subscriptions, peers: Peers, cursor: str = ""
+) -> AsyncIterator[Part]:
+    """A source's history from a cursor on, in the order in which it was recorded; as the current call.
+
+    Raises:
+        grpc.aio.AioRpcError: the source cannot be reached, or was restored since the cursor was given out.
+    """
+    stub: feed_pb2_grpc.FeedServiceAsyncStub = feed_pb2_grpc.FeedServiceStub(
+        cast("grpc.aio.Channel", peers.channel(source))
+    )
+    request = pb.StreamHistoryRequest(types=subscriptions.types(source), cursor=cursor)
+    async for part in stub.StreamHistory(request):
+        events = [_received(event, source, tenant, subscriptions) for event in part.events]
+        yield Part(events, part.cursor, part.is_complete)
 
 
 async def replay(
@@ -39,18 +67,14 @@ async def replay(
     Raises:
         grpc.aio.AioRpcError: the source cannot be reached.
     """
-    stub: feed_pb2_grpc.FeedServiceAsyncStub = feed_pb2_grpc.FeedServiceStub(
-        cast("grpc.aio.Channel", peers.channel(source))
-    )
-    request = pb.StreamHistoryRequest(types=subscriptions.types(source))
     reading = service_call(service, tenant, database.transaction(tenant), clock, "replay", None)
     token = current_call.set(reading)
     number = 0
     try:
-        async for part in stub.StreamHistory(request):
-            if events := [_received(event, source, tenant, subscriptions) for event in part.events]:
-                await _apply(service, tenant, events, database, subscriptions, clock)
-                number += len(events)
+        async for part in history(source, tenant, subscriptions, peers):
+            if part.events:
+                await _apply(service, tenant, part.events, database, subscriptions, clock)
+                number += len(part.events)
     finally:
         current_call.reset(token)
     log.info("history was replayed", service=service, source=source, tenant=str(tenant), events=number)

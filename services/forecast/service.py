@@ -1,15 +1,19 @@
 """Forecast: what the quarter will bring, live."""
 
-from sfa.forecast.v1 import changes_pb2, judgement_pb2, quotas_pb2
+from sfa.forecast.v1 import changes_pb2, export_pb2, judgement_pb2, quotas_pb2, rebuild_pb2
 from sfa.forecast.v1 import forecast_pb2 as pb
 
+from chassis import operations
 from chassis.service import Service, ServiceContext
 from services.forecast.attainment import Attainment
 from services.forecast.book import Books
 from services.forecast.expiry import EXPIRY, expire
 from services.forecast.judgement import Judgements
+from services.forecast.rebuild import REBUILD, Rebuild
 from services.forecast.servicer import (
     ForecastChangesServicer,
+    ForecastExportServicer,
+    ForecastRebuildServicer,
     ForecastServicer,
     JudgementServicer,
     QuotaServicer,
@@ -26,6 +30,7 @@ def build(context: ServiceContext) -> Service:
     changes, books = Changes(), Books(context.database)
     heard = subscriptions(books, changes)
     watermarks = Watermarks(heard.sources, context.positions)
+    rebuild = Rebuild(heard, context.peers)
     return Service(
         name="forecast",
         servicers={
@@ -35,6 +40,10 @@ def build(context: ServiceContext) -> Service:
             changes_pb2.DESCRIPTOR.services_by_name["ForecastChangesService"]: ForecastChangesServicer(
                 books, watermarks
             ),
+            export_pb2.DESCRIPTOR.services_by_name["ForecastExportService"]: ForecastExportServicer(
+                books, watermarks
+            ),
+            rebuild_pb2.DESCRIPTOR.services_by_name["ForecastRebuildService"]: ForecastRebuildServicer(),
             judgement_pb2.DESCRIPTOR.services_by_name["JudgementService"]: JudgementServicer(
                 books, Judgements(books, watermarks)
             ),
@@ -44,5 +53,5 @@ def build(context: ServiceContext) -> Service:
         },
         entities=[FORECAST_SUBMISSION, QUOTA],
         subscriptions=heard,
-        due={EXPIRY: expire},
+        due={EXPIRY: expire, **operations.due_handlers({REBUILD: rebuild.step})},
     )

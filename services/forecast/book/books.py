@@ -17,6 +17,8 @@ from services.forecast.store import Batch
 
 BUDGET_BYTES: Final = 1 << 30
 """How much memory all books of a process may take before those go that were not asked for the longest."""
+_FEW: Final = 1000
+"""How many versions are taken in at once where they were committed; others are read when asked for."""
 
 
 class Books:
@@ -38,12 +40,14 @@ class Books:
         if book is None or book.epoch != now.epoch or book.seen < now.changes:
             async with self._locks.setdefault(tenant, asyncio.Lock()):
                 book = self._books.get(tenant)
-                if book is None or book.epoch != now.epoch:
-                    await call.tx.commit() if not call.tx.wrote else None
+                is_near = book is not None and book.epoch == now.epoch
+                if book is None or not (
+                    is_near and (book.seen >= now.changes or await catch_up(book, call.tx, now))
+                ):
+                    if not call.tx.wrote:
+                        await call.tx.commit()  # nothing is held while all is read
                     book = self._books[tenant] = await load(self._database, tenant)
                     self._make_room(tenant)
-                elif book.seen < now.changes:
-                    await catch_up(book, call.tx, now)
         self._books.move_to_end(tenant)
         return book
 
@@ -56,7 +60,8 @@ class Books:
     ) -> None:
         """Takes in what this process has just committed itself, where nothing is missing before it."""
         book = self._books.get(tenant)
-        if book is not None and book.epoch == batch.epoch and book.seen == batch.count - 1:
+        is_next = book is not None and book.epoch == batch.epoch and book.seen == batch.count - 1
+        if book is not None and is_next and len(deals) <= _FEW:
             book.add(deals, references)
             book.seen = batch.count
 

@@ -30,6 +30,8 @@ _LOAD_SECONDS: Final = 600
 _DAYS_1970_TO_2000: Final = 10_957
 _MICROSECONDS_1970_TO_2000: Final = _DAYS_1970_TO_2000 * 86_400 * 1_000_000
 _INFINITY: Final = 2**31 - 1
+_MOST_TAIL: Final = 5000
+"""Up to how many new versions are taken in one by one."""
 _SLICE: Final = 500
 """How many rows of the tail are taken in before others have their turn."""
 
@@ -76,7 +78,10 @@ _PATIENT: Final = sa.text(f"SET LOCAL statement_timeout = '{_LOAD_SECONDS}s'")
 _REFERENCES: Final = Prepared(sa.select(reference_versions))
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger)
 _NEWER_DEALS: Final = Prepared(
-    sa.select(deal_versions).where(deal_versions.c.counted > _SEEN).order_by(deal_versions.c.counted)
+    sa.select(deal_versions)
+    .where(deal_versions.c.counted > _SEEN)
+    .order_by(deal_versions.c.counted)
+    .limit(sa.bindparam("most", type_=sa.BigInteger))
 )
 _NEWER_REFERENCES: Final = Prepared(sa.select(reference_versions).where(reference_versions.c.counted > _SEEN))
 
@@ -121,17 +126,21 @@ async def load(database: Database, tenant: UUID) -> Book:
     return book
 
 
-async def catch_up(book: Book, tx: Transaction, now: Progress) -> None:
-    """Takes in what came since the last time."""
+async def catch_up(book: Book, tx: Transaction, now: Progress) -> bool:
+    """Takes in what came since the last time; False where that is so much that to load all is quicker."""
     seen = {"seen": book.seen}
     references = await tx.read(_NEWER_REFERENCES, seen) if now.reference_changes > book.seen else []
-    deals: list[Any] = await tx.read(_NEWER_DEALS, seen)
+    most = max(_MOST_TAIL, len(book.versions) // 20)
+    deals: list[Any] = await tx.read(_NEWER_DEALS, seen | {"most": most + 1})
+    if len(deals) > most:
+        return False
     book.add([], [reference_of(row) for row in references])
     for start in range(0, len(deals), _SLICE):
         if start:
             await asyncio.sleep(0)
         book.add(deals[start : start + _SLICE], [])
     book.seen = max(book.seen, now.changes)
+    return True
 
 
 def reference_of(row: Any) -> Reference:
