@@ -57,6 +57,11 @@ class Beliefs:
     """… in the odds to win."""
     month_arrivals: float = 0.10
     """… in how much is opened."""
+    restless: float = 0.02
+    """The least variance of what an owner closes in a month, beside the company's, as a share of its mean
+    squared: for what no feature tells."""
+    caution: float = 1.1
+    """By how much wider months are drawn than they were seen: their spread is known from few of them."""
     half_life: float = 18.0
     """After how many months a month counts half."""
     window: int = 36
@@ -93,6 +98,7 @@ class Model:
     sizes: Floats
     """The amounts that part deals into bands."""
     pace: Pace
+    caution: float = 1.0
     track: Track = field(default_factory=Track)
     """What it would have said of past months."""
     card: Mapping[str, float] = field(default_factory=dict)
@@ -181,6 +187,7 @@ def _learn(histories: Histories, calendar: Calendar, day: int, believed: Beliefs
     sizes = _bands(lives)
     panel = Panel.of(lives, months, first_day, clock, sizes, rng)
     speed, restless, pace = _speed(panel, clock, weight)
+    restless = max(restless, believed.restless)
     odds, odds_season = _odds(panel, months, weight, believed)
     whole = Calendar(months.starts, months.phase)
     arrivals = fit_arrivals(lives, whole, weight, complete, believed.month_arrivals, rng)
@@ -207,6 +214,7 @@ def _learn(histories: Histories, calendar: Calendar, day: int, believed: Beliefs
         restless,
         sizes,
         pace,
+        caution=believed.caution,
         card=card,
     )
 

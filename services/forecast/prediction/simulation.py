@@ -73,7 +73,7 @@ class Shocks:
             accident = rng.standard_normal((len(months), draws)) * season.spread
             unknown = rng.standard_normal((PHASES, draws))
             unknown *= season.uncertainty(np.arange(PHASES, dtype=np.int32))[:, None]
-            return (accident + unknown[months.phase]) * scale
+            return (accident + unknown[months.phase]) * scale * model.caution
 
         speed = one(model.clock.season) + model.pace.unknown * rng.standard_normal(draws)
         speed += shift[:, None]
