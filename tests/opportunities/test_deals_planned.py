@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import grpc
 import pytest
 from sfa.opportunities.v1 import competitors_pb2, competitors_pb2_grpc
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2_grpc as stubs
 
 from chassis.ids import new_id
+from services.opportunities.store import OpportunityStore
 from tests.architecture.test_no_sequential_scans import _scans
 from tests.stack import Stack
 from tests.statements import Statement, noted
@@ -52,3 +55,17 @@ async def test_no_search_among_the_details_and_no_report_reads_a_whole_table(
         if await _scans(stack, "opportunities", sql, arguments)
     ]
     assert not found
+
+
+async def test_the_statement_that_gets_a_deal_is_the_same_for_every_caller(stack: Stack) -> None:
+    """It is compiled once: to compile it anew would take longer than all the rest."""
+    await stack.start("opportunities")
+    deals: Any = stubs.OpportunityServiceStub(stack.channel("opportunities", "rep"))
+    deal = await deals.CreateOpportunity(pb.CreateOpportunityRequest(opportunity=pb.Opportunity(name="Roof")))
+    OpportunityStore._statements.clear()
+    for name in ("ann", "bob", "rep"):
+        caller: Any = stubs.OpportunityServiceStub(stack.channel("opportunities", "rep", name=name))
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await caller.GetOpportunity(pb.GetOpportunityRequest(id=deal.id))
+        await caller.ListOpportunities(pb.ListOpportunitiesRequest())
+    assert len(OpportunityStore._statements) == 2

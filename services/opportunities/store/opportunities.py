@@ -55,7 +55,9 @@ class OpportunityStore(EntityStore[Opportunity]):
     def joined(self) -> ColumnElement[bool]:
         """That the caller is in the deal, whoever owns it."""
         user = sa.cast(sa.bindparam("sight_user", self.call.caller.user_id, sa.Uuid), sa.Text)
-        document = sa.func.jsonb_build_object(SEEN_BY, sa.func.jsonb_build_array(user), type_=JSONB)
+        # a literal, so that the statement is bound to nothing but the caller, and kept from call to call
+        key: ColumnElement[str] = sa.literal_column(f"'{SEEN_BY}'")
+        document = sa.func.jsonb_build_object(key, sa.func.jsonb_build_array(user), type_=JSONB)
         return opportunities.c.details.op("@>", is_comparison=True)(document)
 
     def changeable(self, entity: Opportunity) -> None:
