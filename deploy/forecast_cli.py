@@ -131,9 +131,9 @@ def report(
             "--business-time", help="As things were then, not as they were recorded: for imported history."
         ),
     ] = False,
-    backtest_file: Annotated[
-        Path | None, typer.Option("--backtest", help="What `sfa forecast backtest --json` printed.")
-    ] = None,
+    backtest: Annotated[
+        bool, typer.Option("--backtest/--no-backtest", help="Whether history is replayed, which takes its time.")
+    ] = True,
     url: Url = LOCAL,
     user: User = "",
     password: Password = "",
@@ -151,5 +151,26 @@ def report(
     with asking(token, user, password) as sign_in:
         write(
             url, sign_in, output, period=period, group_by=by.name, currency=currency.upper(), node=node,
-            depth=depth, as_of=as_of, since=since, business_time=business_time, backtest=backtest_file,
+            depth=depth, as_of=as_of, since=since, business_time=business_time, backtest=backtest,
         )  # fmt: skip
+
+
+@forecast.command()
+def rebuild(
+    from_nothing: Annotated[
+        bool, typer.Option("--from-nothing", help="Forget everything first: for what is wrong, not missing.")
+    ] = False,
+    url: Url = LOCAL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+) -> None:
+    """Fill the forecast again from what the other services have recorded.
+
+    It goes on without this command: Ctrl-C only stops looking at it.
+    Exits as `sfa forecast` does.
+    """
+    from deploy.forecast_rebuild import run
+
+    with asking(token, user, password) as sign_in:
+        asyncio.run(run(url, sign_in, from_nothing=from_nothing))

@@ -1,7 +1,7 @@
 """The RPC that fills the forecast again."""
 
 from contextlib import suppress
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from google.longrunning.operations_proto_pb2 import Operation
 from sfa.forecast.v1 import rebuild_pb2 as pb
@@ -22,3 +22,6 @@ class ForecastRebuildServicer:
             with suppress(operations.OperationNotFound):
                 return await operations.get(call, id)
         return await operations.start(call, REBUILD, {"from_nothing": request.from_nothing}, id=id)
+
+    async def GetForecastRebuild(self, request: pb.GetForecastRebuildRequest, call: Call) -> Operation:
+        return await operations.get(call, UUID(request.id))
