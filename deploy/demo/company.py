@@ -166,6 +166,50 @@ class Company:
             for deal in open_deals[:40]
         ]
 
+    def competitors(self) -> list[tuple[Body, list[Body]]]:
+        """Who else wants the customers, each with the battle cards against them."""
+        found = []
+        for name, strengths, weaknesses, cards in words.COMPETITORS:
+            competitor = {
+                "id": self._id(),
+                "externalIds": self._external(f"competitor {name}"),
+                "name": name,
+                "strengths": [{"text": text} for text in strengths],
+                "weaknesses": [{"text": text} for text in weaknesses],
+            }
+            answers = [
+                {
+                    "id": self._id(),
+                    "competitorId": competitor["id"],
+                    "claim": claim,
+                    "answer": answer,
+                    "evidence": [{"text": evidence}],
+                }
+                for claim, answer, evidence in cards
+            ]
+            found.append((competitor, answers))
+        return found
+
+    def quotas(self, deals: Sequence[Body], stages: Stages) -> list[Body]:
+        """What each rep is to bring in this quarter and the next: a little more than in a quarter of last year."""
+        won: dict[str, int] = {}
+        for deal in (row["opportunity"] for row in deals):
+            if deal["stageId"] == stages.won:
+                won[deal["ownerId"]] = won.get(deal["ownerId"], 0) + int(deal["amount"]["units"])
+        this = self.day.year * 4 + (self.day.month - 1) // 3
+        return [
+            {
+                "id": self._id(),
+                "externalIds": self._external(f"quota {quarter} {rep.email}"),
+                "kind": "USER",
+                "subjectId": rep.id,
+                "periodId": f"{quarter // 4}-Q{quarter % 4 + 1}",
+                "amount": money(Decimal(round(won.get(rep.id, 0) * 11 // 40, -3) or 10_000)),
+            }
+            for quarter in (this, this + 1)
+            for rep in self.reps
+        ]
+
     def _passed(self, deal: Body, stages: Stages, opened: date, closes: date) -> list[Body]:
         """The stages that the deal went through until today, in ascending order of time."""
         choose = self._random

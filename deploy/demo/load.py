@@ -130,6 +130,12 @@ class _Loading:
         stages = await self._stages()
         deals = list(company.deals(stages))
         await self._rows("opportunities", deals)
+        self.say("competitors and quotas")
+        for competitor, cards in company.competitors():
+            await self.api.post("/v1/competitors", competitor, key=f"demo-{competitor['id']}")
+            for card in cards:
+                await self.api.post("/v1/battleCards", card, key=f"demo-{card['id']}")
+        await self._rows("quotas", [{"quota": each} for each in company.quotas(deals, stages)])
         self.say("quotes")
         await self._quotes(company.quotes(deals, stages))
         self.say("promotions and stock")

@@ -126,5 +126,32 @@ PROMOTIONS: Final = (
         },
     ),
 )
+COMPETITORS: Final = (
+    # name, what they are good and bad at, and what is answered to their claims: claim, answer, evidence
+    (
+        "Birch Controls",
+        ("Known in every plant: they have been there for forty years",),
+        ("Their gateways talk to their own sensors only",),
+        (
+            (
+                "Everything from one hand",
+                "Ask what the next sensor will cost when there is one seller only; ours speak open protocols.",
+                "Three of our customers kept their old sensors when they changed to our gateways.",
+            ),
+        ),
+    ),
+    (
+        "Polar Sensing",
+        ("The lowest price for a single sensor",),
+        ("A battery lasts for a year", "No service on weekends"),
+        (
+            (
+                "A third cheaper",
+                "Count the batteries: over five years their sensor costs more than ours.",
+                "Ours runs for six years on one battery, theirs is changed every year.",
+            ),
+        ),
+    ),
+)
 WAREHOUSES: Final = (("OAK", "Oakland", "US", 37.80, -122.27), ("RTM", "Rotterdam", "NL", 51.92, 4.48))
 TERRITORIES: Final = ("North", "Central", "Overseas")
