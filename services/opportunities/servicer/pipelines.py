@@ -120,6 +120,8 @@ async def migrate(call: Call, running: operations.Running) -> operations.Advance
     moved = await RetirementStore(call).move_on(pipeline)
     done = running.done + moved
     if moved:
+        # the sweep comes after the last step, and after one that is the last because somebody cancels
+        await due.schedule(call, SWEEP, str(pipeline.id), call.clock.now() + _AFTER)
         return operations.Advanced({}, done)
     result = pb.MigratePipelineResponse(pipeline=wire.pipeline_to_proto(pipeline), moved_count=done)
     return operations.Finished(result, done)
