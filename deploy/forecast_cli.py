@@ -132,7 +132,8 @@ def report(
         ),
     ] = False,
     backtest: Annotated[
-        bool, typer.Option("--backtest/--no-backtest", help="Whether history is replayed, which takes its time.")
+        bool,
+        typer.Option("--backtest/--no-backtest", help="Whether history is replayed, which takes its time."),
     ] = True,
     url: Url = LOCAL,
     user: User = "",

@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-import orjson
 import typer
 
 from deploy.importing.client import Api, SignIn
@@ -29,13 +28,13 @@ def write(
     as_of: str,
     since: str,
     business_time: bool,
-    backtest: Path | None,
+    backtest: bool,
 ) -> None:
     """Writes the page, and says where it is."""
     wanted = Wanted(
         period, group_by, node, depth, currency,
         as_of=instant_of(as_of, "--as-of", time.max), in_business_time=business_time,
-        since=instant_of(since, "--since", time.min), backtest=_read(backtest),
+        since=instant_of(since, "--since", time.min), backtest=backtest,
     )  # fmt: skip
 
     async def run() -> Report:
@@ -63,17 +62,3 @@ def instant_of(text: str, option: str, of_day: time) -> datetime | None:
             f"{option} is a day such as 2017-09-30, or an instant such as 2017-09-30T18:00:00Z."
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _read(path: Path | None) -> dict[str, object] | None:
-    if path is None:
-        return None
-    try:
-        content = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read ({error.strerror}).") from None
-    except orjson.JSONDecodeError as error:
-        raise typer.BadParameter(f"{path} is no JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise typer.BadParameter(f"{path} is not what `sfa forecast backtest --json` prints.")
-    return content

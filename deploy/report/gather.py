@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from deploy.importing.client import Api
 from deploy.report.content import Bar, Card, Report, Row, Waterfall
+from deploy.report.documents import Document, amount_of, day_of
 from deploy.report.drawing import short
 from deploy.report.page import percent
 from deploy.report.prediction import Course, Prediction, prediction
 
-Document = Mapping[str, Any]
 _PAGE: Final = 500
 _MOST_PAGES: Final = 200
 _REASONS: Final = {
@@ -45,7 +45,8 @@ class Wanted:
     """Whether that is when things were true, and not when they were recorded."""
     since: datetime | None = None
     """From when on changes are told; from the first day of the period where it is None."""
-    backtest: Document | None = None
+    backtest: bool = True
+    """Whether history is replayed, which takes its time."""
 
     def parameters(self) -> dict[str, str]:
         """As the query of a request, but for the period."""
@@ -78,7 +79,7 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
     at = wanted.as_of or now
     start, end = day_of(period["startDate"]), day_of(period["endDate"])
     course = Course(start, end, at.date(), won, rows[0].quota if rows else None, now.date())
-    found = await prediction(api, wanted.parameters(), period["id"], course, wanted.backtest)
+    found = await prediction(api, wanted.parameters(), period["id"], course, backtest=wanted.backtest)
     time = "as things were on" if wanted.in_business_time else "as of"
     return Report(
         title=f"Forecast report: {period['name']}",
@@ -94,18 +95,6 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
         missing=found.missing,
         remarks=list(_remarks(forecast, attained)),
     )
-
-
-def amount_of(money: Document | None) -> Decimal:
-    """An amount of money; 0 where there is none."""
-    if not money:
-        return Decimal(0)
-    return int(money.get("units", 0)) + Decimal(money.get("nanos", 0)) / 10**9
-
-
-def day_of(document: Document) -> date:
-    """A date."""
-    return date(document["year"], document["month"], document["day"])
 
 
 def _by(group_by: str) -> str:
@@ -240,9 +229,7 @@ def _cards(rows: Sequence[Row], attained: Document, found: Prediction) -> Iterab
     cover = f"covers the gap {float(top.coverage):.1f}\u00d7" if top.coverage else ""
     yield Card("Open pipeline", short(top.pipeline - top.closed), cover)
     if top.quota is not None:
-        yield Card(
-            "Quota", short(top.quota), f"{short(top.gap or 0)} missing" if (top.gap or 0) > 0 else "reached"
-        )
+        yield Card("Quota", short(top.quota), _reached(top.gap, found))
     if found.fan is not None and found.fan.bands:
         last = found.fan.bands[-1]
         yield Card("Expected (P50)", short(last.p50), f"P10 {short(last.p10)} \u00b7 P90 {short(last.p90)}")
@@ -251,6 +238,13 @@ def _cards(rows: Sequence[Row], attained: Document, found: Prediction) -> Iterab
     if pace.get("projected"):
         days = f"day {pace['day']} of {pace['days']}"
         yield Card("At the pace of former periods", short(amount_of(pace["projected"])), days)
+
+
+def _reached(gap: Decimal | None, found: Prediction) -> str:
+    if not gap or gap <= 0:
+        return "reached"
+    chance = percent(found.fan.probability_of_quota) if found.fan else ""
+    return f"{short(gap)} missing" + (f" \u00b7 reached with {chance}" if chance else "")
 
 
 def _remarks(forecast: Document, attained: Document) -> Iterable[str]:

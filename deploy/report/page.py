@@ -71,7 +71,7 @@ def page(report: Report) -> str:
         _cards(report.cards),
         _rollup(report),
         _part("What changed", report.waterfall, _waterfall, report.missing.get("waterfall")),
-        _part(course, report.fan, _fan, report.missing.get("fan")),
+        _part(course, report.fan, lambda fan: _fan(fan, report.missing.get("prediction", "")), None),
         _part(
             "Whether probabilities can be believed",
             report.calibration,
@@ -158,7 +158,7 @@ def _waterfall(content: Waterfall) -> str:
     )
 
 
-def _fan(content: Fan) -> str:
+def _fan(content: Fan, reason: str) -> str:
     made = f"{content.made_on.day} {content.made_on:%B %Y}"
     parts = ['<li><i style="border-color:#b3541e"></i>won up to that day</li>']
     if content.bands:
@@ -173,7 +173,9 @@ def _fan(content: Fan) -> str:
         if content.probability_of_quota
         else ""
     )
-    said = f"Predicted on {made}, with what was known then." if content.bands else "What was won by each day."
+    said = f"What was won by each day. {escape(reason)}"
+    if content.bands:
+        said = f"Predicted on {made}, with what was known then."
     return f'<p class="quiet">{said}{chance}</p><ul class="legend">{"".join(parts)}</ul>' + _both(
         lambda width: charts.fan(content, width)
     )

@@ -32,7 +32,7 @@ from deploy.report.content import (
 from deploy.report.drawing import LETTER, Drawing, cut, short, signed, spread, ticks, whole
 from deploy.report.gather import Wanted, _between, _merged, _rows, _waterfall
 from deploy.report.page import NARROW, WIDE, page
-from deploy.report.prediction import Course
+from deploy.report.prediction import Course, Prediction, _fan, look_back
 
 WIDTHS = pytest.mark.parametrize("width", [WIDE, NARROW], ids=["wide", "phone"])
 START, END = date(2017, 10, 1), date(2017, 12, 31)
@@ -226,3 +226,75 @@ def test_a_day_stands_for_its_end_or_its_beginning() -> None:
     assert instant_of("", "--as-of", time.max) is None
     with pytest.raises(typer.BadParameter):
         instant_of("soon", "--since", time.min)
+
+
+def test_the_fan_opens_where_it_was_predicted_and_passes_the_end_of_each_month() -> None:
+    def quantiles(*units: int) -> dict[str, Any]:
+        return dict(zip(("p10", "p50", "p90"), map(money, units), strict=True))
+
+    def band(month: int, day: int, *units: int) -> dict[str, Any]:
+        return {"date": {"year": 2017, "month": month, "day": day}, "outcome": quantiles(*units)}
+
+    cell = {"won": money(70), "outcome": quantiles(90, 100, 110), "quotaProbability": "0.2500"}
+    bands = [band(10, 31, 65, 70, 75), band(11, 30, 80, 85, 90), band(12, 31, 90, 100, 110)]
+    course = Course(START, END, date(2017, 11, 15), (), Decimal(105), date(2026, 1, 1))
+    found = _fan({"nodes": [{"cells": [cell]}], "bands": bands}, course)
+    assert [(each.day, int(each.p10), int(each.p90)) for each in found.bands] == [
+        (date(2017, 11, 15), 70, 70), (date(2017, 11, 30), 80, 90), (END, 90, 110),
+    ]  # fmt: skip
+    assert (found.probability_of_quota, found.quota) == ("0.2500", 105)
+    assert not _fan({}, course).bands
+
+
+def test_a_backtest_says_how_each_did_and_what_was_refused() -> None:
+    def score(method: str, depth: int) -> dict[str, Any]:
+        return {
+            "method": method, "depth": depth, "forecasts": 28, "error": "0.0791", "bias": "-0.0110",
+            "pinball": ["8120.5", "21300", "10010"], "coverage": "0.8200", "coverageBetween": ["0.6700", "0.9200"],
+        }  # fmt: skip
+
+    bins = [
+        {"low": "0.5", "high": "0.6", "predicted": "0.5500", "observed": "0.6000", "deals": 100},
+        {"low": "0.6", "high": "0.7", "predicted": "0", "observed": "0", "deals": 0},
+    ]
+    scores = [score("last period", -1), score("system", 0), score("system", -1)]
+    found = Prediction()
+    look_back(
+        [
+            {"periodId": "2017-05", "refused": "Too little was won."},
+            {"periodId": "2017-06", "forecasts": [{}]},
+            {"periodId": "2017-07", "forecasts": [{}]},
+            {
+                "isDone": True,
+                "scores": scores,
+                "calibration": bins,
+                "brier": "0.2391",
+                "brierOfConstant": "0.2440",
+            },
+        ],
+        found,
+    )
+    assert found.backtest is not None
+    assert [(each.method, each.is_ours) for each in found.backtest.scores] == [
+        ("Last period", False), ("System", True), ("System, the total", True),
+    ]  # fmt: skip
+    cells = [cell.replace("\u202f", " ") for cell in found.backtest.scores[1].cells]
+    assert cells == ["28", "7.9 %", "\u22121.1 %", "8.12 k", "21.3 k", "10 k", "82.0 % (67.0 % to 92.0 %)"]
+    assert found.backtest.remarks == [
+        "2017-06 to 2017-07, each predicted on the last day before it.",
+        "2017-05 refused: Too little was won.",
+    ]
+    assert found.calibration is not None
+    (only,) = found.calibration.bins
+    assert (only.deals, round(only.interval[0], 3), round(only.interval[1], 3)) == (100, 0.468, 0.632)
+    assert "0.2440" in found.calibration.remark
+
+
+def test_a_backtest_that_came_to_nothing_says_why() -> None:
+    cut_off, too_short, nothing = Prediction(), Prediction(), Prediction()
+    look_back([{"periodId": "2017-06"}], cut_off)
+    look_back([{"periodId": "2017-06", "refused": "Too little was won."}, {"isDone": True}], too_short)
+    look_back([{"isDone": True}], nothing)
+    assert "cut off" in cut_off.missing["backtest"]
+    assert too_short.missing["backtest"] == "Too little was won."
+    assert nothing.missing["backtest"] == "There is no month to look back at."
