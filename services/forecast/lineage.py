@@ -130,7 +130,7 @@ class Found:
             entries.rows[index],
             parts[first],
             entries,
-            added(entries.end - entries.start),
+            added(entries.size),
             added(valued.converted),
             added(valued.weighted),
         )

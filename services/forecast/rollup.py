@@ -11,6 +11,7 @@ from uuid import UUID
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
+from sfa.forecast.v1 import export_pb2
 from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis import convert, sight
@@ -27,7 +28,12 @@ from services.forecast.figures import figures_of
 from services.forecast.summing import Places, Sums, lacking_in, sums_of
 from services.forecast.wire.heard import microseconds
 
-Asked = pb.GetForecastRequest | pb.ListForecastDealsRequest | pb.StreamForecastRequest
+Asked = (
+    pb.GetForecastRequest
+    | pb.ListForecastDealsRequest
+    | pb.StreamForecastRequest
+    | export_pb2.ExportForecastRequest
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,9 @@ class RollUp:
         within = (await sight.owners_within(call)).within
         return cls(call, await books.of(call), within)
 
-    def answer(self, asked: pb.GetForecastRequest | pb.StreamForecastRequest) -> RolledUp:
+    def answer(
+        self, asked: pb.GetForecastRequest | pb.StreamForecastRequest | export_pb2.ExportForecastRequest
+    ) -> RolledUp:
         """The forecast that was asked for.
 
         Raises:

@@ -7,15 +7,18 @@ it: with nodes in order, a difference of running totals.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from services.forecast.book.cells import Basis, Membership
+from services.forecast.book.cells import Basis
 from services.forecast.book.exact import Amounts
 from services.forecast.book.grid import DEALS, MEASURES, Cuts, Grid, Measure, grid
 from services.forecast.book.parts import Shares
@@ -30,6 +33,8 @@ from services.forecast.domain.periods import FiscalCalendar, Granularity, Period
 if TYPE_CHECKING:
     from services.forecast.book.book import Book
 
+_MOST_KEPT: Final = 6
+_EXACT: Final = 2.0**52
 COUNTS: Final = slice(Measure.OMITTED_DEALS, MEASURES)
 Places = npt.NDArray[np.int32]
 
@@ -89,11 +94,29 @@ def lacking_in(book: Book, question: Question) -> list[Lacking]:
     return sorted(found, key=lambda lacking: (lacking.currency, lacking.day))
 
 
+_KEPT: WeakKeyDictionary[Book, OrderedDict[Any, tuple[Axis, Sums]]] = WeakKeyDictionary()
+"""What was summed up last of each book; nothing of it holds any longer once the book takes something in."""
+
+
 def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None) -> Sums:
     """The sums of all nodes: of the deals that count at the instant asked for, or of some versions."""
+    is_kept = question.is_live and axis.is_kept and question.rate_date is RateDate.CLOSE and rows is None
+    if not is_kept:
+        return _sums_of(book, axis, question, rows)
+    kept = _KEPT.setdefault(book, OrderedDict())
+    state = book.seen, len(book.versions)
+    key = (id(axis), state, question.currency, question.today, tuple(question.periods))
+    known = kept.get(key)
+    if known is None or known[0] is not axis:
+        known = kept[key] = axis, _sums_of(book, axis, question)
+        if len(kept) > _MOST_KEPT:
+            kept.popitem(last=False)
+    return known[1]
+
+
+def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None) -> Sums:
     cuts = cuts_of(question, settings_of(book, question).calendar, axis)
-    dimension, currency, today = axis.dimension, question.currency, question.today
-    basis = Basis(dimension, currency, today, cuts)
+    basis = Basis(axis.dimension, question.currency, question.today, cuts)
     is_kept = question.is_live and axis.is_kept and question.rate_date is RateDate.CLOSE
     entries: Entries | None = None
     if is_kept and rows is None:
@@ -106,7 +129,7 @@ def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None
     running = np.zeros((len(axis.tree) + 1, *own.shape[1:]), own.dtype)
     np.cumsum(own, axis=0, out=running[1:])
     twice = None
-    if axis.may_share:
+    if axis.may_share and (entries is None or entries.shares is not None):
         if entries is None:
             entries = Entries.of(book, axis, question, cuts, _with_parts(book, axis, book.view()))
         twice, own_twice = _twice(axis, question, cuts, entries)
@@ -114,49 +137,57 @@ def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None
     return Sums(axis.tree, question.periods, own, running, twice)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entries:
-    """Parts of deals, with where each stands and what it adds."""
+    """Parts of deals, with where each stands and what it adds; each deal is one where nothing is shared."""
 
+    book: Book
+    axis: Axis
     rows: Rows
-    index: npt.NDArray[Any]
-    """Which of the rows each is a part of."""
     member: npt.NDArray[np.int64]
-    place: Places
     bucket: npt.NDArray[np.int64]
     valued: Valued
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
     buckets: int
+    shares: Shares | None
 
     @classmethod
     def of(cls, book: Book, axis: Axis, question: Question, cuts: Cuts, rows: Rows) -> Entries:
         """The parts of some versions."""
         tenant = book.at(question.recorded)
         membership = axis.dimension.members(book, rows, tenant)
-        shares = whole_shares(book, rows, membership)
-        valued = value_of(book, rows, tenant, question, membership.shares)
+        shares = membership.shares
+        valued = value_of(book, rows, tenant, question, shares)
         member = np.asarray(membership.member, np.int64)
-        closes_on = book.versions.closes_on[rows][shares.index]
-        place = axis.place(member, closes_on.astype(np.int64))
-        bucket = cuts.of(closes_on)
-        return cls(
-            rows, shares.index, member, place, bucket, valued, shares.start, shares.end, cuts.undated + 1
-        )
+        bucket = bucket_of(cuts, book.versions.closes_on[rows])
+        if shares is not None:
+            bucket = bucket[shares.index]
+        return cls(book, axis, rows, member, bucket, valued, cuts.undated + 1, shares)
+
+    @cached_property
+    def index(self) -> npt.NDArray[Any]:
+        """Which of the rows each is a part of."""
+        return np.arange(len(self.rows)) if self.shares is None else self.shares.index
+
+    @cached_property
+    def place(self) -> Places:
+        """The node of each; -1 where the caller does not see it."""
+        return self.placed(np.arange(len(self.member)))
+
+    @property
+    def size(self) -> npt.NDArray[Any]:
+        """How much of its deal's amount each is, in minor units of the deal's currency."""
+        if self.shares is None:
+            return self.book.versions.amount[self.rows]
+        return self.shares.end - self.shares.start
+
+    def placed(self, parts: npt.NDArray[Any]) -> Places:
+        """The nodes of some of them."""
+        closes_on = self.book.versions.closes_on[self.rows[self.index[parts]]]
+        return self.axis.place(self.member[parts], closes_on.astype(np.int64))
 
     def grid(self) -> Grid:
         """Added up by member and bucket."""
         return grid(self.member, self.bucket, self.buckets, self.valued)
-
-
-def whole_shares(book: Book, rows: Rows, membership: Membership) -> Shares:
-    """The parts of a membership, also where each version is one."""
-    if membership.shares is not None:
-        return membership.shares
-    count = len(rows)
-    amount = book.versions.amount[rows]
-    member = np.asarray(membership.member, np.int32)
-    return Shares(np.arange(count, dtype=np.int32), member, np.zeros(count, np.int64), amount)
 
 
 def value_of(book: Book, rows: Rows, tenant: Tenant, question: Question, shares: Shares | None) -> Valued:
@@ -193,6 +224,20 @@ def _days_of(period: Period) -> tuple[int, int]:
     return day_number(period.start), day_number(period.end + timedelta(1))
 
 
+def bucket_of(cuts: Cuts, days: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """The bucket of each day: looked up in a table of all days that there are cuts between."""
+    if not cuts.days:
+        return cuts.of(days)
+    first, last = cuts.days[0] - 1, cuts.days[-1] + 1
+    table = np.empty(last - first + 2, np.int64)
+    table[:-1] = cuts.of(np.arange(first, last + 1, dtype=np.int32))
+    table[-1] = cuts.undated
+    places = np.clip(days, first, last) - first
+    places[days == UNDATED] = len(table) - 1
+    found: npt.NDArray[np.int64] = table[places]
+    return found
+
+
 def buckets_of(period: Period, cuts: Cuts) -> slice:
     """The buckets that a period is made of."""
     if period.start is None:
@@ -206,7 +251,7 @@ def _rows(book: Book, question: Question, cuts: Cuts) -> Rows:
     is_asked = np.zeros(cuts.undated + 1, bool)
     for period in question.periods:
         is_asked[buckets_of(period, cuts)] = True
-    kept: Rows = rows[is_asked[cuts.of(book.versions.closes_on[rows])]]
+    kept: Rows = rows[is_asked[bucket_of(cuts, book.versions.closes_on[rows])]]
     return kept
 
 
@@ -221,23 +266,45 @@ def _own(axis: Axis, question: Question, cuts: Cuts, cells: Grid) -> Amounts:
 
 
 def _added(place: Places, cells: Grid, axis: Axis, question: Question, cuts: Cuts) -> Amounts:
+    """The cells added up by node, period and measure."""
     count = len(question.periods)
-    shape = (len(axis.tree) * count, MEASURES)
-    result = np.zeros(shape, cells.measures.dtype)
+    keys, chosen = [], []
+    of_bucket = np.full(cuts.undated + 1, -1, np.int64)
     for number, period in enumerate(question.periods):
         buckets = buckets_of(period, cuts)
-        mask = (cells.bucket >= buckets.start) & (cells.bucket < buckets.stop) & (place >= 0)
-        of_period = np.flatnonzero(mask)
-        if len(of_period):
-            _add(result, place[of_period].astype(np.int64) * count + number, cells.measures[of_period])
-    return result.reshape(len(axis.tree), count, MEASURES)
+        if (of_bucket[buckets] >= 0).any():  # it overlaps another one
+            only = np.flatnonzero(
+                (cells.bucket >= buckets.start) & (cells.bucket < buckets.stop) & (place >= 0)
+            )
+            keys.append(place[only].astype(np.int64) * count + number)
+            chosen.append(only)
+        else:
+            of_bucket[buckets] = number
+    period_of = of_bucket[cells.bucket]
+    only = np.flatnonzero((period_of >= 0) & (place >= 0))
+    keys.append(place[only].astype(np.int64) * count + period_of[only])
+    chosen.append(only)
+    total = _summed(np.concatenate(keys), cells.measures[np.concatenate(chosen)], len(axis.tree) * count)
+    return total.reshape(len(axis.tree), count, MEASURES)
 
 
-def _add(result: Amounts, keys: npt.NDArray[np.int64], measures: Amounts) -> None:
+def _summed(keys: npt.NDArray[np.int64], measures: Amounts, length: int) -> Amounts:
+    """The rows with each key added up: as floats where all sums are exact as such, which is fast."""
+    result = np.zeros((length, MEASURES), measures.dtype)
+    if not len(keys):
+        return result
+    if measures.dtype != object:
+        by_measure = measures.T.astype(np.float64)
+        if np.abs(by_measure).sum(axis=1).max() < _EXACT:
+            for number, values in enumerate(by_measure):
+                if values.any():
+                    result[:, number] = np.bincount(keys, values, length)
+            return result
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    result[ordered[starts]] += np.add.reduceat(measures[order], starts, axis=0)
+    result[ordered[starts]] = np.add.reduceat(measures[order], starts, axis=0)
+    return result
 
 
 # Deals with several parts
@@ -246,6 +313,8 @@ def _add(result: Amounts, keys: npt.NDArray[np.int64], measures: Amounts) -> Non
 def _with_parts(book: Book, axis: Axis, rows: Rows) -> Rows:
     """The versions that may have several parts."""
     several = np.zeros(len(rows), bool)
+    if axis.sharing is None and not (len(book.product_lines) + len(book.splits) + len(book.overlays)):
+        return rows[several]
     for parts in (book.product_lines, book.splits, book.overlays):
         if len(parts):
             several |= parts.count[rows] > (axis.sharing is None)
@@ -261,10 +330,10 @@ def _twice(axis: Axis, question: Question, cuts: Cuts, entries: Entries) -> tupl
     A deal is counted at a node, and at each above it, once for each of its parts there.
     """
     tree = axis.tree
-    seen = entries.place >= 0
-    counts = np.bincount(entries.index[seen], minlength=len(entries.rows))
-    parts = np.flatnonzero(seen & (counts[entries.index] > 1))
-    index, place = entries.index[parts].astype(np.int64), entries.place[parts].astype(np.int64)
+    parts = np.flatnonzero(np.bincount(entries.index, minlength=len(entries.rows))[entries.index] > 1)
+    place = entries.placed(parts).astype(np.int64)
+    parts, place = parts[place >= 0], place[place >= 0]
+    index = entries.index[parts].astype(np.int64)
     own = _again(axis, question, cuts, entries, [(parts, index, place)])
     pairs = []
     while len(parts):

@@ -18,6 +18,7 @@ from sfa.contacts.v1 import events_pb2 as contacts
 from sfa.forecast.v1 import forecast_pb2 as pb
 from sfa.forecast.v1 import forecast_pb2_grpc
 from sfa.identity.v1 import events_pb2 as identity
+from sfa.identity.v1.organisation_pb2 import FiscalCalendar
 from sfa.leads.v1 import events_pb2 as leads
 from sfa.leads.v1 import leads_pb2
 from sfa.opportunities.v1 import deals_pb2 as splits_pb
@@ -90,11 +91,17 @@ class Company:
 
     # What others say
 
-    async def tenant(self, currency: str = "EUR", time_zone: str = "", start_month: int = 0) -> None:
+    async def tenant(
+        self,
+        currency: str = "EUR",
+        time_zone: str = "",
+        start_month: int = 0,
+        calendar: FiscalCalendar | None = None,
+    ) -> None:
         event = identity.TenantUpdated()
         event.tenant.id = str(self.stack.tenant)
         event.tenant.reporting_currency, event.tenant.time_zone = currency, time_zone
-        event.tenant.fiscal_calendar.start_month = start_month
+        event.tenant.fiscal_calendar.CopyFrom(calendar or FiscalCalendar(start_month=start_month))
         await self.say(event)
 
     async def user(self, name: str, manager: str = "") -> None:
@@ -196,6 +203,21 @@ class Company:
         last = self.said[service]
         published = Published(1, Mark(last + 1, datetime.now(UTC)), last, {})
         await self.brokers[service].client.publish(published_subject(service), published.encode())
+
+    async def heard(self) -> None:
+        """Waits until the forecast has heard every service up to now, also those that said nothing."""
+        at = datetime.now(UTC)
+        positions = self.stack.services["forecast"].eventing.freshness
+        async with asyncio.timeout(_PATIENCE):
+            for service in (*_SAYING, "opportunities"):
+                while (
+                    (mark := positions.applied(service, self.stack.tenant)) is None
+                    or mark.time is None
+                    or mark.time < at
+                ):
+                    if service in _SAYING:
+                        await self.breathe(service)
+                    await asyncio.sleep(0.01)
 
     async def settled(self) -> None:
         """Waits until the forecast has taken everything in, and knows it."""

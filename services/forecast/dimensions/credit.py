@@ -31,13 +31,20 @@ def credited(book: Book, rows: Rows, credit: Credit, within: Collection[UUID] | 
     if credit is Credit.OVERLAY:
         shares = book.overlays.of(rows, amount)
         shares = taken(shares, book.overlays.count[rows][shares.index] > 0)
-    elif credit is Credit.REVENUE and book.splits.count[rows].any():
-        shares = _else_owner(book, rows, book.splits)
-    else:
+    elif is_whole(book, rows, credit):
         shares = whole(book, rows, book.versions.owner[rows])
+    else:
+        shares = _else_owner(book, rows, book.splits)
     if within is None:
         return shares
     return taken(shares, seen(book, within)[shares.member])
+
+
+def is_whole(book: Book, rows: Rows, credit: Credit) -> bool:
+    """Whether each of the versions is all its owner's."""
+    if credit is Credit.OWNED:
+        return True
+    return credit is Credit.REVENUE and (not len(book.splits) or not book.splits.count[rows].any())
 
 
 def seen(book: Book, within: Collection[UUID]) -> npt.NDArray[np.bool_]:

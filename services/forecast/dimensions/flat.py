@@ -58,7 +58,7 @@ def segments(book: Book, question: Question) -> Axis:
         account = book.versions.account[rows]
         return segment[np.where(account < len(segment) - 1, account, -1)]
 
-    name = f"segments {hash((tuple(names), segment.tobytes()))}"
+    name = f"segments {hash(tuple(sorted(accounts.items())))}"
     return _axis(question, builder, np.array(places, np.int32), name, of)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from services.forecast.book.cells import Dimension, Membership
 from services.forecast.book.reference import Interval, Tenant
 from services.forecast.book.versions import UNDATED, Rows
 from services.forecast.dimensions.axis import Axis, Numbers
-from services.forecast.dimensions.credit import credited, seen
+from services.forecast.dimensions.credit import credited, is_whole, seen
 from services.forecast.dimensions.question import Credit, Hierarchy, Question, first_day, opened
 from services.forecast.dimensions.timelines import EARLIEST, Timelines
 from services.forecast.dimensions.tree import ROOT, Stand, TreeBuilder
@@ -35,9 +34,11 @@ def dimension(credit: Credit) -> Dimension:
     """
 
     def members(book: Book, rows: Rows, _: Tenant) -> Membership:
+        closed = book.versions.state[rows] != State.OPEN
+        if is_whole(book, rows, credit):
+            return Membership(book.versions.owner[rows].astype(np.int64) * 2 + closed + 1)
         shares = credited(book, rows, credit)
-        closed = (book.versions.state[rows] != State.OPEN)[shares.index]
-        return Membership(shares.member.astype(np.int64) * 2 + closed + 1, shares)
+        return Membership(shares.member.astype(np.int64) * 2 + closed[shares.index] + 1, shares)
 
     return Dimension(f"people by {credit.name}", members)
 
@@ -72,7 +73,7 @@ def owners(book: Book, question: Question) -> Axis:
 
 def teams(book: Book, question: Question) -> Axis:
     """Each user below whom the user reports to, with everyone below."""
-    team = _team(book, question)
+    team = Team(book, book.at(question.organisation), question)
     at, closed_at = team.places, team.timelines
 
     def place(member: Numbers, day: Numbers) -> npt.NDArray[np.int32]:
@@ -143,25 +144,6 @@ class Team:
                 known = builder.nodes[numbers[-1]]
                 known.id, known.subject = str(user), ""
         return numbers
-
-
-_TEAMS: WeakKeyDictionary[Tenant, dict[object, Team]] = WeakKeyDictionary()
-_KEPT: Final = 16
-
-
-def _team(book: Book, question: Question) -> Team:
-    """Who stands where; it is kept while nothing else is known of the organisation."""
-    tenant = book.at(question.organisation)
-    kept = _TEAMS.setdefault(tenant, {})
-    standing = question.standing
-    starts = tuple(line.id for line in tenant.lines if line.holds(standing))
-    key = (question.hierarchy, question.within, question.zone.key, len(book.codes.users), starts)
-    team = kept.get(key)
-    if team is None:
-        if len(kept) >= _KEPT:
-            kept.clear()
-        team = kept[key] = Team(book, tenant, question)
-    return team
 
 
 def _links(lines: list[Interval]) -> dict[UUID, list[Link]]:

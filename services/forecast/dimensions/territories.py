@@ -21,6 +21,7 @@ from services.forecast.book.reference import Territory as Known
 from services.forecast.book.versions import UNDATED, Rows
 from services.forecast.dimensions.axis import Axis, Numbers
 from services.forecast.dimensions.credit import credited, largest_remainder, seen
+from services.forecast.dimensions.people import dimension as by_people
 from services.forecast.dimensions.question import Credit, Hierarchy, Question, first_day, opened
 from services.forecast.dimensions.timelines import EARLIEST, Timelines
 from services.forecast.dimensions.tree import ROOT, Stand, TreeBuilder
@@ -81,21 +82,20 @@ def _node(id: UUID, known: Mapping[UUID, Known], builder: TreeBuilder, under: tu
 def _dimension(question: Question, covered: _Covered, slots: int) -> Dimension:
     """Deals by whose they are, whether they are closed, and to which of the territories a part belongs."""
     credit = question.credit
+    if slots == 1:
+        return by_people(credit)
 
     def members(book: Book, rows: Rows, _: Tenant) -> Membership:
         shares = credited(book, rows, credit)
         closed = (book.versions.state[rows] != State.OPEN)[shares.index]
         whose = shares.member.astype(np.int64) * 2 + closed + 1
-        if slots == 1:
-            return Membership(whose, shares)
         day = book.versions.closes_on[rows][shares.index].astype(np.int64)
         coverage = covered.of(shares.member.astype(np.int64), closed, day)
         of, slot, start, end = _shared_out(shares, coverage, covered.all)
         parts = Shares(shares.index[of], shares.member[of], start, end)
         return Membership((whose[of] + 1) * slots + slot - 1, parts)
 
-    name = "people" if slots == 1 else f"territories {covered.fingerprint}"
-    return Dimension(f"{name} by {credit.name}", members)
+    return Dimension(f"territories {covered.fingerprint} by {credit.name}", members)
 
 
 def _shared_out(
@@ -146,7 +146,8 @@ class _Covered:
                 days = [EARLIEST, *(first_day(start, question.zone) for start in starts[1:])]
                 moved[code] = list(zip(days, at, strict=True))
         self.timelines = Timelines(moved) if moved else None
-        self.fingerprint = hash((tuple(self.all), self._now.tobytes(), repr(sorted(moved.items()))))
+        covering = [(code, int(self._now[code])) for code in sorted(by_user)]
+        self.fingerprint = hash((tuple(self.all), repr(covering), repr(sorted(moved.items()))))
 
     def of(self, user: Numbers, closed: npt.NDArray[np.bool_], day: Numbers) -> Numbers:
         """The number of each user's coverage: of what is closed on its day, of what is open now."""
