@@ -242,7 +242,7 @@ def test_the_fan_opens_where_it_was_predicted_and_passes_the_end_of_each_month()
     assert [(each.day, int(each.p10), int(each.p90)) for each in found.bands] == [
         (date(2017, 11, 15), 70, 70), (date(2017, 11, 30), 80, 90), (END, 90, 110),
     ]  # fmt: skip
-    assert (found.probability_of_quota, found.quota) == ("0.2500", 105)
+    assert (found.probability_of_quota, found.quota) == ("0.2500", Decimal(105))
     assert not _fan({}, course).bands
 
 
