@@ -21,6 +21,7 @@ from services.opportunities.domain import (
     Access,
     AccountsDiffer,
     AmountMissing,
+    AmountTooLarge,
     BuyingRole,
     CompetitorTwice,
     ContactRole,
@@ -289,6 +290,14 @@ def test_amounts_finer_than_a_cent_add_up_as_they_were_counted() -> None:
     whole = deal(amount=euros("1.009"))
     _, (part,) = split(whole, [Part("East", amount=euros("0.404"))])
     assert (whole.amount, part.amount) == (euros("0.61"), euros("0.40"))
+
+
+def test_what_would_be_more_than_an_amount_can_be_is_refused() -> None:
+    huge = LineItem(uuid4(), Decimal("999999999999"), euros("999999999999999"))
+    with pytest.raises(AmountTooLarge):
+        deal(line_items=(huge,))
+    with pytest.raises(AmountTooLarge):
+        merge(deal(amount=euros("999999999999999")), [deal(amount=euros(1))], NOW)
 
 
 def test_the_same_deal_entered_twice_counts_once() -> None:

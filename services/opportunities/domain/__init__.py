@@ -97,6 +97,9 @@ from services.opportunities.domain.opportunities import (
     AmountDiffersFromLines as AmountDiffersFromLines,
 )
 from services.opportunities.domain.opportunities import (
+    AmountTooLarge as AmountTooLarge,
+)
+from services.opportunities.domain.opportunities import (
     LineItem as LineItem,
 )
 from services.opportunities.domain.opportunities import (

@@ -13,6 +13,8 @@ from chassis.ids import new_id
 from chassis.money import CurrenciesDiffer, Money, total
 from services.opportunities.domain.details import MOST, TooMany
 from services.opportunities.domain.opportunities import (
+    MAX_AMOUNT,
+    AmountTooLarge,
     LineItem,
     NameMissing,
     Opportunity,
@@ -128,7 +130,7 @@ def merge(
 
     Raises:
         OpportunityClosed, MergedDealClosed: one of them is won or lost.
-        MergedWithItself, AccountsDiffer, CurrenciesDiffer, TooMany: they do not fit together.
+        MergedWithItself, AccountsDiffer, CurrenciesDiffer, TooMany, AmountTooLarge: they do not fit together.
     """
     if survivor.state is not State.OPEN:
         raise OpportunityClosed(survivor.state)
@@ -138,6 +140,8 @@ def merge(
         # each as it was counted: to the minor unit
         amounts = [deal.amount.rounded() for deal in all_ if deal.amount is not None]
         survivor.amount = total(amounts, amounts[0].currency) if amounts else None
+        if survivor.amount is not None and abs(survivor.amount.amount) >= MAX_AMOUNT:
+            raise AmountTooLarge("merged_ids")
         survivor.line_items = _within("line_items", (line for deal in all_ for line in deal.line_items))
     for name in ("account_id", "close_date", "description", "lead_id"):
         setattr(survivor, name, _first(getattr(deal, name) for deal in all_))

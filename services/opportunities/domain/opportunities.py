@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from chassis.entity import Entity, Event
@@ -60,6 +60,16 @@ class AmountDiffersFromLines(InvalidArgument):
             f"The line items add up to {expected.amount} {expected.currency}; leave the amount out, or make it that.",
             field="opportunity.amount",
         )
+
+
+MAX_AMOUNT: Final = Decimal(10) ** 15
+
+
+class AmountTooLarge(InvalidArgument):
+    """Lines or deals add up to more than an amount can be."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("An opportunity is worth less than 10^15.", field=field)
 
 
 class MergedAway(FailedPrecondition):
@@ -494,9 +504,10 @@ class Opportunity(Entity):
         for currency in currencies:
             if currency != currencies[0]:
                 raise CurrenciesDiffer(currencies[0], currency, field="opportunity.line_items")
-        expected = total(
-            (line.unit_price * line.quantity for line in self.line_items), currencies[0]
-        ).rounded()
+        exact = total((line.unit_price * line.quantity for line in self.line_items), currencies[0])
+        if abs(exact.amount) >= MAX_AMOUNT:
+            raise AmountTooLarge("opportunity.line_items")
+        expected = exact.rounded()
         if stated is not None and stated != expected:
             raise AmountDiffersFromLines(expected)
         return expected
