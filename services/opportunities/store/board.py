@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from chassis.call import Call
-from services.opportunities.domain.figures import Column, Missing, Question
+from services.opportunities.domain.figures import Column, Missing, Question, RatePolicy
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
 from services.opportunities.store.conversion import NEVER, converted, in_minor_units
 from services.opportunities.store.tenant_settings import Tenant
-from services.opportunities.tables import opportunities
 from services.opportunities.tables.alerts import alerts
 from services.opportunities.tables.metrics import stage_visits
 
@@ -42,7 +41,12 @@ class BoardStore:
         self, pipeline: Pipeline, asked: Question, shown: Shown
     ) -> tuple[dict[UUID, Column], list[Missing]]:
         """What stands in each stage, and which rates are missing."""
-        deals = converted(self._deals(asked, shown), asked, self._tenant.reporting_currency)
+        deals = scope.with_booked(
+            self._deals(asked, shown, scope.COUNTED),
+            self._tenant.zone.key,
+            is_needed=asked.policy is RatePolicy.BOOKING,
+        )
+        deals = converted(deals, asked, self._tenant.reporting_currency)
         probabilities = _table(
             "stage_chances",
             stage_id=([stage.id for stage in pipeline.stages], sa.Uuid),
@@ -94,7 +98,7 @@ class BoardStore:
         """What is shown of some deals."""
         if not ids:
             return {}
-        deals = self._deals(asked, shown, ids)
+        deals = self._deals(asked, shown, scope.SHOWN, ids)
         visits = stage_visits.alias()
         entered = (
             sa.select(visits.c.entered_at)
@@ -119,7 +123,7 @@ class BoardStore:
             )
         rows = await self.tx.read(
             sa.select(
-                *(deals.c[name] for name in scope.COLUMNS),
+                *(deals.c[name] for name in scope.SHOWN),
                 entered.label("entered_at"),
                 active.label("active_alerts"),
                 scope.slips_of(f"{deals.name}.id", asked.as_of).label("slips"),
@@ -127,12 +131,13 @@ class BoardStore:
         )
         return {row["id"]: dict(row) for row in rows}
 
-    def _deals(self, asked: Question, shown: Shown, ids: Sequence[UUID] = ()) -> Any:
+    def _deals(self, asked: Question, shown: Shown, names: Sequence[str], ids: Sequence[UUID] = ()) -> Any:
         """The open deals of the pipeline and those that were closed of late."""
-        is_live = _is_live(asked)
-        statement = scope.live(self.call) if is_live else scope.recorded(self.call, asked)
-        statement = scope.narrowed(statement, asked)
-        columns = statement.selected_columns
+        if _is_live(asked):
+            statement, columns = scope.live(self.call, names)
+        else:
+            statement, columns = scope.recorded(self.call, asked, names)
+        statement = scope.narrowed(statement, columns, asked)
         since = asked.today - timedelta(days=shown.closed_days)
         statement = statement.where(
             sa.or_(columns.state == "OPEN", columns.close_date >= sa.literal(since, sa.Date))
@@ -143,13 +148,7 @@ class BoardStore:
             statement = statement.where(columns.close_date <= sa.literal(shown.close_to, sa.Date))
         if ids:
             statement = statement.where(columns.id == scope.any_of(ids))
-        created: Any = None
-        if is_live:
-            statement = statement.add_columns(opportunities.c.created_at)
-        deals = statement.subquery("deals")
-        if is_live:
-            created = deals.c.created_at
-        return scope.with_booked(deals, asked, created, self._tenant.zone.key)
+        return statement.subquery("deals")
 
 
 def _is_live(asked: Question) -> bool:

@@ -9,7 +9,15 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.call import Call
-from services.opportunities.domain.figures import Dimension, Lost, Missing, Question, StageOutcomes, Sums
+from services.opportunities.domain.figures import (
+    Dimension,
+    Lost,
+    Missing,
+    Question,
+    RatePolicy,
+    StageOutcomes,
+    Sums,
+)
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
 from services.opportunities.store.conversion import NEVER, converted, in_minor_units
@@ -41,31 +49,43 @@ class MetricsStore:
         self, asked: Question, first: date, last: date, by: Dimension | None, most: int
     ) -> tuple[Sums, list[Sums], list[Missing]]:
         """What was won and lost in a period and what is open: the total, then by key one more than `most`."""
-        closed = self._closed(asked, first, last)
-        is_open = scope.narrowed(scope.recorded(self.call, asked), asked)
-        is_open = is_open.where(is_open.selected_columns.state == "OPEN")
-        deals = self._converted(sa.union_all(closed, is_open).subquery("deals"), asked)
-        total = await self.tx.read(_sums(deals, _NO_KEY, deals, deals.c.converted))
-        groups: Sequence[Any] = ()
-        if by is not None:
+        statement, columns = self._deals(asked)
+        is_open = scope.with_booked(
+            statement.where(columns.state == "OPEN").subquery("open_deals"),
+            self._tenant.zone.key,
+            is_needed=asked.policy is RatePolicy.BOOKING,
+        )
+        both = sa.union_all(sa.select(self._closed(asked, first, last)), sa.select(is_open)).subquery("deals")
+        deals = converted(both, asked, self._tenant.reporting_currency)
+        order: Any = sa.literal_column("won_amount DESC NULLS LAST"), sa.literal_column("count(*) DESC, key")
+        total: Any = None
+        rows: list[Any] = []
+        if by in (*_MANY, *_SHARED):  # the total is less than the sum of the groups
             (key,), source, amount = _keys(deals, (by,), asked)
             statement = _sums(deals, key, source, amount).group_by(sa.literal_column("1"))
-            groups = await self.tx.read(
-                statement.order_by(
-                    sa.literal_column("won_amount DESC NULLS LAST"), sa.literal_column("count(*) DESC, key")
-                ).limit(most + 1)
-            )
-        result = _sum_of(total[0])
+            rows = await self.tx.read(statement.order_by(*order).limit(most + 1))
+            by = None
+        if by is None:
+            (total,) = await self.tx.read(_sums(deals, _NO_KEY, deals, deals.c.converted))
+        else:
+            (key,), source, amount = _keys(deals, (by,), asked)
+            inner = sa.select(*deals.c, key.label("key")).select_from(source).cte("keyed")
+            statement = _sums(inner, inner.c.key, inner, inner.c.converted)
+            sets = sa.func.grouping_sets(sa.tuple_(inner.c.key), sa.text("()"))
+            is_total = sa.func.grouping(inner.c.key)
+            statement = statement.add_columns(is_total.label("is_total")).group_by(sets)
+            total, *rows = await self.tx.read(statement.order_by(is_total.desc(), *order).limit(most + 2))
+        result = _sum_of(total)
+        result.key = ""
         missing = await self._missing(deals) if result.unconverted else []
-        return result, [_sum_of(row) for row in groups], missing
+        return result, [_sum_of(row) for row in rows], missing
 
     async def lost(
         self, asked: Question, first: date, last: date, by: Sequence[Dimension], most: int
     ) -> tuple[Lost, list[Lost], list[Missing]]:
         """What was lost in a period: the total, then by keys one more than `most`."""
-        closed = self._closed(asked, first, last)
-        closed = closed.where(closed.selected_columns.state == "LOST")
-        deals = self._converted(closed.subquery("deals"), asked)
+        closed = self._closed(asked, first, last, "LOST")
+        deals = converted(closed, asked, self._tenant.reporting_currency)
         total = await self.tx.read(_lost(deals, [], deals, deals.c.converted))
         keys, source, amount = _keys(deals, by, asked)
         places: list[Any] = [sa.literal_column(str(place)) for place in range(1, len(keys) + 1)]
@@ -84,51 +104,49 @@ class MetricsStore:
     ) -> dict[UUID, StageOutcomes]:
         """What became of the deals that entered each stage in a period."""
         at = sa.literal(as_of or NEVER, sa.DateTime(timezone=True))
-        visits, later = stage_visits.alias("visits"), stage_visits.alias("later")
-        following = (
-            sa.select(later.c.stage_id, later.c.entered_at)
-            .where(
-                later.c.deal_id == visits.c.deal_id,
-                sa.tuple_(later.c.entered_at, later.c.version)
-                > sa.tuple_(visits.c.entered_at, visits.c.version),
-                later.c.recorded_at <= at,
-            )
-            .order_by(later.c.entered_at, later.c.version)
-            .limit(1)
-            .lateral("following")
-        )
-        places = {stage.id: place for place, stage in enumerate(pipeline.stages)}
-        won = pipeline.first(State.WON).id
-        order = sa.func.array_position(sa.literal(list(places), sa.ARRAY(sa.Uuid)), following.c.stage_id)
-        own = sa.func.array_position(sa.literal(list(places), sa.ARRAY(sa.Uuid)), visits.c.stage_id)
-        is_won = following.c.stage_id == sa.literal(won, sa.Uuid)
-        lost_stage = sa.literal(pipeline.first(State.LOST).id, sa.Uuid)
-        advanced = sa.or_(is_won, sa.and_(order > own, following.c.stage_id != lost_stage))
-        seconds = sa.func.extract("epoch", following.c.entered_at - visits.c.entered_at)
+        begin, end = self._instants(first, last)
         deal = sa.select(opportunities.c.id).where(
-            opportunities.c.id == visits.c.deal_id, opportunities.c.deleted_at.is_(None)
+            opportunities.c.id == stage_visits.c.deal_id, opportunities.c.deleted_at.is_(None)
         )
         visible = OpportunityStore(self.call).visible()
         if visible is not None:
             deal = deal.where(visible)
         if owners:
             deal = deal.where(opportunities.c.owner_id == scope.any_of(owners))
-        begin, end = self._instants(first, last)
+        way: dict[str, Any] = {
+            "partition_by": stage_visits.c.deal_id,
+            "order_by": (stage_visits.c.entered_at, stage_visits.c.version),
+        }
+        visits = (
+            sa.select(
+                stage_visits.c.pipeline_id,
+                stage_visits.c.stage_id,
+                stage_visits.c.entered_at,
+                sa.func.lead(stage_visits.c.stage_id).over(**way).label("next_id"),
+                sa.func.lead(stage_visits.c.entered_at).over(**way).label("left_at"),
+            )
+            .where(stage_visits.c.entered_at >= begin, stage_visits.c.recorded_at <= at, deal.exists())
+            .subquery("visits")
+        )
+        places = [stage.id for stage in pipeline.stages]
+        order = sa.literal(places, sa.ARRAY(sa.Uuid))
+        is_won = visits.c.next_id == sa.literal(pipeline.first(State.WON).id, sa.Uuid)
+        is_lost = visits.c.next_id == sa.literal(pipeline.first(State.LOST).id, sa.Uuid)
+        is_later = sa.func.array_position(order, visits.c.next_id) > sa.func.array_position(
+            order, visits.c.stage_id
+        )
+        advanced = sa.or_(is_won, sa.and_(is_later, sa.not_(is_lost)))
         found = (
             sa.select(
                 visits.c.stage_id,
-                following.c.stage_id.label("next_id"),
+                visits.c.next_id,
                 sa.func.coalesce(advanced, sa.false()).label("advanced"),
-                seconds.label("seconds"),
+                sa.func.extract("epoch", visits.c.left_at - visits.c.entered_at).label("seconds"),
             )
-            .select_from(visits.outerjoin(following, sa.true()))
             .where(
                 visits.c.pipeline_id == sa.literal(pipeline.id, sa.Uuid),
-                visits.c.stage_id == scope.any_of(list(places)),
-                visits.c.entered_at >= begin,
+                visits.c.stage_id == scope.any_of(places),
                 visits.c.entered_at < end,
-                visits.c.recorded_at <= at,
-                deal.exists(),
             )
             .cte("found")
         )
@@ -154,18 +172,19 @@ class MetricsStore:
         )
         return _outcomes(rows, pipeline)
 
-    def _closed(self, asked: Question, first: date, last: date) -> Any:
-        statement = scope.narrowed(scope.recorded(self.call, asked), asked)
-        columns = statement.selected_columns
-        return statement.where(
-            columns.state != "OPEN",
+    def _deals(self, asked: Question) -> tuple[sa.Select[Any], Any]:
+        statement, columns = scope.recorded(self.call, asked)
+        return scope.narrowed(statement, columns, asked), columns
+
+    def _closed(self, asked: Question, first: date, last: date, *states: str) -> Any:
+        statement, columns = self._deals(asked)
+        statement = statement.where(
+            columns.state == sa.any_(sa.literal(list(states or ("WON", "LOST")), sa.ARRAY(sa.Text))),
+            columns.state != "OPEN",  # what the index is made for
             columns.close_date >= sa.literal(first, sa.Date),
             columns.close_date <= sa.literal(last, sa.Date),
         )
-
-    def _converted(self, deals: Any, asked: Question) -> sa.CTE:
-        booked = scope.with_booked(deals, asked, None, self._tenant.zone.key)
-        return converted(booked, asked, self._tenant.reporting_currency)
+        return scope.with_booked(statement.subquery("closed_deals"), self._tenant.zone.key)
 
     def _instants(self, first: date, last: date) -> tuple[datetime, datetime]:
         zone = self._tenant.zone
@@ -210,12 +229,15 @@ def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list
             source = source.outerjoin(members, sa.true())
             key = members.c.member
         else:
-            key = _key(deals, dimension, asked)
+            key = _key(deals, dimension)
+            if dimension is Dimension.SLIPS:
+                slips = scope.slips_of_all(deals, asked.as_of)
+                source = source.outerjoin(slips, slips.c.id == deals.c.id)
         keys.append(sa.func.coalesce(key, "").label(f"key_{len(keys)}"))
     return keys, source, amount
 
 
-def _key(deals: sa.CTE, dimension: Dimension, asked: Question) -> Any:
+def _key(deals: sa.CTE, dimension: Dimension) -> Any:
     each = deals.c
     match dimension:
         case Dimension.STAGE:
@@ -244,7 +266,7 @@ def _key(deals: sa.CTE, dimension: Dimension, asked: Question) -> Any:
                 .scalar_subquery()
             )
         case Dimension.SLIPS:
-            slips = scope.slips_of(f"{deals.name}.id", asked.as_of)
+            slips = sa.literal_column("coalesce(slips.slips, 0)", sa.Integer)
             return sa.case((slips >= 3, "3+"), else_=sa.cast(slips, sa.Text))
         case _:
             column: Any = {

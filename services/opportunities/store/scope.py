@@ -16,32 +16,33 @@ from services.opportunities.store.opportunities import OpportunityStore
 from services.opportunities.tables import opportunities
 from services.opportunities.tables.metrics import deal_versions, stage_visits
 
-COLUMNS = (
-    "id", "name", "account_id", "owner_id", "pipeline_id", "stage_id", "closed_from", "state", "amount", "currency",
-    "close_date",
+SHOWN = (
+    "id", "name", "account_id", "owner_id", "stage_id", "state", "amount", "currency", "close_date",
 )  # fmt: skip
-"""What there is of each deal on the board; metrics have the other columns of `deal_versions` too."""
+"""What the board shows of a deal."""
+COUNTED = ("id", "stage_id", "state", "amount", "currency", "close_date")
+"""What the board's sums are made of; metrics have all columns of `deal_versions`."""
 
 
-def live(call: Call) -> sa.Select[Any]:
-    """The deals as they are at this moment."""
+def live(call: Call, names: Sequence[str]) -> tuple[sa.Select[Any], Any]:
+    """Some columns of the deals as they are at this moment, and what to narrow them by."""
     table = opportunities.c
-    statement = sa.select(*(table[name] for name in COLUMNS)).where(table.deleted_at.is_(None))
+    statement = sa.select(*(table[name] for name in names)).where(table.deleted_at.is_(None))
     visible = OpportunityStore(call).visible()
-    return statement if visible is None else statement.where(visible)
+    return statement if visible is None else statement.where(visible), table
 
 
-def recorded(call: Call, asked: Question) -> sa.Select[Any]:
-    """The deals as they were recorded at an instant, or in the world at one; as they are where neither is said.
+def recorded(call: Call, asked: Question, names: Sequence[str] = ()) -> tuple[sa.Select[Any], Any]:
+    """Some columns (all, where none are named) of the deals as they were recorded at an instant, or in the world at
+    one, or as they are where neither is said; and what to narrow them by.
 
     What happened within the last tenth of a second may not be there yet.
     """
-    versions = deal_versions
+    versions: Any = deal_versions
     at = sa.literal(asked.as_of or NEVER, sa.DateTime(timezone=True))
-    if asked.effective_as_of is None:
-        statement = sa.select(*versions.c).where(versions.c.recorded_at <= at, versions.c.recorded_until > at)
-        deals: Any = versions
-    else:
+    deals: Any = versions
+    conditions = [versions.c.recorded_at <= at, versions.c.recorded_until > at]
+    if asked.effective_as_of is not None:
         by_then = sa.literal(asked.effective_as_of, sa.DateTime(timezone=True))
         deals = (
             sa.select(*versions.c)
@@ -50,18 +51,18 @@ def recorded(call: Call, asked: Question) -> sa.Select[Any]:
             .order_by(versions.c.id, versions.c.effective_at.desc(), versions.c.version.desc())
             .subquery("as_it_was")
         )
-        statement = sa.select(*deals.c)
-    statement = statement.where(sa.not_(deals.c.deleted))
+        conditions = []
+    columns = [deals.c[name] for name in names] if names else [*deals.c]
+    statement = sa.select(*columns).where(*conditions, sa.not_(deals.c.deleted))
     visible = OpportunityStore(call).visible()
-    if visible is None:
-        return statement
-    seen = sa.select(opportunities.c.id).where(opportunities.c.id == deals.c.id, visible)
-    return statement.where(seen.exists())
+    if visible is not None:
+        seen = sa.select(opportunities.c.id).where(opportunities.c.id == deals.c.id, visible)
+        statement = statement.where(seen.exists())
+    return statement, deals.c
 
 
-def narrowed(statement: sa.Select[Any], asked: Question) -> sa.Select[Any]:
+def narrowed(statement: sa.Select[Any], columns: Any, asked: Question) -> sa.Select[Any]:
     """Only those of the pipeline and the owners asked for."""
-    columns = statement.selected_columns
     if asked.pipeline_id is not None:
         statement = statement.where(columns.pipeline_id == asked.pipeline_id)
     if asked.owner_ids:
@@ -69,23 +70,15 @@ def narrowed(statement: sa.Select[Any], asked: Question) -> sa.Select[Any]:
     return statement
 
 
-def with_booked(
-    deals: sa.FromClause, asked: Question, created_at: sa.ColumnElement[Any] | None, zone: str
-) -> Any:
-    """The deals with a column more, `booked_on`: the tenant's day on which each was true for the first time."""
-    first = (
-        sa.select(stage_visits.c.entered_at)
-        .where(
-            stage_visits.c.deal_id == deals.c.id,
-            stage_visits.c.recorded_at <= sa.literal(asked.as_of or NEVER, sa.DateTime(timezone=True)),
-        )
-        .order_by(stage_visits.c.entered_at)
-        .limit(1)
-        .scalar_subquery()
-    )
-    at = first if created_at is None else sa.func.coalesce(first, created_at)
-    day = sa.cast(sa.func.timezone(sa.literal(zone, sa.Text), at), sa.Date)
-    return sa.select(*deals.c, day.label("booked_on")).subquery("booked")
+def with_booked(deals: sa.FromClause, zone: str, *, is_needed: bool = True) -> Any:
+    """The deals with a column more, `booked_on`: the tenant's day from which on each was true; null where nobody
+    needs it."""
+    if not is_needed:
+        return sa.select(*deals.c, sa.literal(None, sa.Date).label("booked_on")).subquery("unbooked")
+    first = stage_visits.alias("first_visits")
+    day = sa.cast(sa.func.timezone(sa.literal(zone, sa.Text), first.c.entered_at), sa.Date)
+    joined = deals.outerjoin(first, sa.and_(first.c.deal_id == deals.c.id, first.c.version == 1))
+    return sa.select(*deals.c, day.label("booked_on")).select_from(joined).subquery("booked")
 
 
 def slips_of(deal: str, as_of: datetime | None) -> sa.ColumnElement[int]:
@@ -97,6 +90,37 @@ def slips_of(deal: str, as_of: datetime | None) -> sa.ColumnElement[int]:
         " WINDOW way AS (ORDER BY effective_at, version)) AS moves WHERE close_date > former_date"
         " AND state = 'OPEN' AND former_state = 'OPEN')",
         sa.Integer,
+    )
+
+
+def slips_of_all(deals: sa.FromClause, as_of: datetime | None) -> Any:
+    """The same for all of some deals at once, as a table of id and slips."""
+    versions = deal_versions.alias("way_versions")
+    way: dict[str, Any] = {
+        "partition_by": versions.c.id,
+        "order_by": (versions.c.effective_at, versions.c.version),
+    }
+    moves = (
+        sa.select(
+            versions.c.id,
+            versions.c.close_date,
+            versions.c.state,
+            sa.func.lag(versions.c.close_date).over(**way).label("former_date"),
+            sa.func.lag(versions.c.state).over(**way).label("former_state"),
+        )
+        .where(
+            versions.c.recorded_at <= sa.literal(as_of or NEVER, sa.DateTime(timezone=True)),
+            versions.c.id.in_(sa.select(deals.c.id)),
+        )
+        .subquery("moves")
+    )
+    return (
+        sa.select(moves.c.id, sa.func.count().label("slips"))
+        .where(
+            moves.c.close_date > moves.c.former_date, moves.c.state == "OPEN", moves.c.former_state == "OPEN"
+        )
+        .group_by(moves.c.id)
+        .subquery("slips")
     )
 
 

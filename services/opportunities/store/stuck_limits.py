@@ -146,8 +146,11 @@ class StuckLimitStore:
         ]  # fmt: skip
 
     def _deals(self, asked: Question, tenant: Tenant) -> sa.CTE:
-        deals = scope.narrowed(scope.recorded(self.call, asked), asked).subquery("deals")
-        unbooked = sa.select(*deals.c, sa.literal(None, sa.Date).label("booked_on")).subquery("unbooked")
+        statement, columns = scope.recorded(
+            self.call, asked, ("id", "state", "amount", "currency", "close_date")
+        )
+        deals = scope.narrowed(statement, columns, asked).subquery("deals")
+        unbooked = scope.with_booked(deals, tenant.zone.key, is_needed=False)
         return converted(unbooked, asked, tenant.reporting_currency)
 
     def _stays(

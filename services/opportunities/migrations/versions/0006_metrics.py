@@ -48,6 +48,7 @@ def upgrade() -> None:
     )
     migration.index("deal_versions_effective", "deal_versions", "id, effective_at DESC, version DESC")
     migration.index("deal_versions_pipeline", "deal_versions", "pipeline_id, state, recorded_until")
+    migration.index("deal_versions_owner", "deal_versions", "owner_id, recorded_until")
     migration.index("deal_versions_state", "deal_versions", "state, recorded_until")
     migration.index(
         "deal_versions_closed", "deal_versions", "close_date, recorded_until WHERE state <> 'OPEN'"
@@ -66,6 +67,7 @@ def upgrade() -> None:
         "SELECT, INSERT",
     )
     migration.index("stage_visits_order", "stage_visits", "deal_id, entered_at, version")
+    migration.index("stage_visits_entered", "stage_visits", "entered_at")
     migration.index("stage_visits_stage", "stage_visits", "pipeline_id, stage_id, entered_at")
     migration.table(
         "exchange_rates",
