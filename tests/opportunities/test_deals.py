@@ -293,7 +293,7 @@ def test_amounts_finer_than_a_cent_add_up_as_they_were_counted() -> None:
 
 
 def test_what_would_be_more_than_an_amount_can_be_is_refused() -> None:
-    huge = LineItem(uuid4(), Decimal("999999999999"), euros("999999999999999"))
+    huge = LineItem(uuid4(), Decimal(999999999999), euros("999999999999999"))
     with pytest.raises(AmountTooLarge):
         deal(line_items=(huge,))
     with pytest.raises(AmountTooLarge):
