@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from chassis.errors import InvalidArgument, Refusal
 from services.opportunities import wire
@@ -104,18 +105,8 @@ def check_move(
     if stages and given is not None:
         deal = copy(deal)
         given(deal)
-    _check(deal, stages, now)
-
-
-def refusal(deal: Opportunity, pipeline: Pipeline, target: Stage, now: datetime) -> Refusal | None:
-    """Why an open deal could not go to a stage; None where it could."""
-    if deal.state is not State.OPEN:
-        return OpportunityClosed(deal.state)
-    try:
-        check_move(deal, pipeline, target, now)
-    except (MoveNotAllowed, GateNotPassed) as refused:
-        return refused
-    return None
+    if stages:
+        _Judge(deal, now).check(stages)
 
 
 def check_entry(deal: Opportunity, pipeline: Pipeline, stage: Stage, now: datetime) -> None:
@@ -124,21 +115,54 @@ def check_entry(deal: Opportunity, pipeline: Pipeline, stage: Stage, now: dateti
     Raises:
         GateNotPassed: criteria are not met.
     """
-    _check(deal, holding(pipeline, None, stage), now)
+    if stages := holding(pipeline, None, stage):
+        _Judge(deal, now).check(stages)
 
 
-def _check(deal: Opportunity, stages: Sequence[Stage], now: datetime) -> None:
-    if stages and (unmet := tuple(_unmet(wire.opportunity_to_proto(deal), stages, now))):
-        raise GateNotPassed(unmet)
+def refusals(
+    deal: Opportunity, pipeline: Pipeline, targets: Iterable[Stage], now: datetime
+) -> Iterator[tuple[Stage, Refusal | None]]:
+    """Why a deal could not go to each stage; None where it could. What a stage asks for is judged once."""
+    assert deal.stage_id is not None
+    judge = _Judge(deal, now)
+    for target in targets:
+        if deal.state is not State.OPEN:
+            yield target, OpportunityClosed(deal.state)
+            continue
+        try:
+            judge.check(holding(pipeline, check_allowed(pipeline, deal.stage_id, target), target))
+        except (MoveNotAllowed, GateNotPassed) as refused:
+            yield target, refused
+        else:
+            yield target, None
 
 
-def _unmet(deal: pb.Opportunity, stages: Iterable[Stage], now: datetime) -> Iterator[Unmet]:
-    for stage in stages:
-        for name in stage.required_fields:
-            if not facts.is_filled(deal, name):
-                yield Unmet(stage, "", f"Fill in {name}.", "", (name,))
-        for criterion in stage.exit_criteria:
-            expression = expressions.compiled(criterion.expression)
-            for part in expression.failing(facts.facts(deal, now, expression.fields)):
-                message = criterion.message or f"{criterion.name} ({part.text})."
-                yield Unmet(stage, criterion.name, message, part.text, part.fields)
+class _Judge:
+    """What stages ask of one deal, each worked out once."""
+
+    def __init__(self, deal: Opportunity, now: datetime) -> None:
+        self._deal, self._now = deal, now
+        self._message: pb.Opportunity | None = None
+        self._unmet: dict[UUID, tuple[Unmet, ...]] = {}
+
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Raises GateNotPassed where one of the stages does not let the deal go."""
+        if unmet := tuple(each for stage in stages for each in self._of(stage)):
+            raise GateNotPassed(unmet)
+
+    def _of(self, stage: Stage) -> tuple[Unmet, ...]:
+        if stage.id not in self._unmet:
+            self._message = self._message or wire.opportunity_to_proto(self._deal)
+            self._unmet[stage.id] = tuple(_unmet(self._message, stage, self._now))
+        return self._unmet[stage.id]
+
+
+def _unmet(deal: pb.Opportunity, stage: Stage, now: datetime) -> Iterator[Unmet]:
+    for name in stage.required_fields:
+        if not facts.is_filled(deal, name):
+            yield Unmet(stage, "", f"Fill in {name}.", "", (name,))
+    for criterion in stage.exit_criteria:
+        expression = expressions.compiled(criterion.expression)
+        for part in expression.failing(facts.facts(deal, now, expression.fields)):
+            message = criterion.message or f"{criterion.name} ({part.text})."
+            yield Unmet(stage, criterion.name, message, part.text, part.fields)

@@ -48,7 +48,7 @@ class MovesServicer:
         if request.HasField("opportunity"):
             deal.change(fields_to_change(request.opportunity, None, wire.FIELDS))
         asked = stages if stage_id is None else [pipeline.stage(stage_id)]
-        checks = [(stage, gatekeeper.refusal(deal, pipeline, stage, call.now)) for stage in asked]
+        checks = gatekeeper.refusals(deal, pipeline, asked, call.now)
         return pb.CheckMoveResponse(moves=[wire.move_check_to_proto(*check) for check in checks])
 
     async def WinOpportunity(self, request: pb.WinOpportunityRequest, call: Call) -> pb.Opportunity:
