@@ -21,6 +21,9 @@ def bench(
     processes: Annotated[str, typer.Option(help="one or each: whether the services share a process.")] = "",
     maven: Annotated[Path | None, typer.Option(help="The Maven CRM folder, to import it too.")] = None,
     holds: Annotated[bool, typer.Option("--holds", help="Only holds of stock on one hot product.")] = False,
+    forecast: Annotated[
+        bool, typer.Option(help="Only the forecast, of a million open opportunities.")
+    ] = False,
     pricing: Annotated[bool, typer.Option(help="Only how quotes are priced, without a system.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -30,10 +33,12 @@ def bench(
     progress = Console(stderr=True)
 
     def say(row: dict[str, Any]) -> None:
-        progress.print(row["name"], style="dim")
+        progress.print(row["name"], row.get("value", ""), style="dim")
 
     if pricing:
         rows = _pricing(scale, say)
+    elif forecast:
+        rows = uvloop.run(_measure_forecast(scale, processes or None, say))
     else:
         rows = uvloop.run(
             _measure_holds(scale, processes or None, say)
@@ -88,6 +93,23 @@ async def _measure(
         note(_row(await operations.freshness(running, 200, max(3.0, 15 * scale))))
         if maven is not None:
             note(_figure("import of the Maven folder", await importing.maven(running, maven), "s", 20))
+    return rows
+
+
+async def _measure_forecast(
+    scale: float, processes: str | None, say: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    from benchmarks import forecast
+    from benchmarks.system import system
+
+    rows: list[dict[str, Any]] = []
+
+    def note(row: dict[str, Any]) -> None:
+        rows.append(row)
+        say(row)
+
+    async with system(processes) as running:
+        await forecast.measure(running, scale, _row, note)
     return rows
 
 

@@ -107,6 +107,10 @@ class ForecastCompany:
         await owner.copy_to_table(
             "deal_versions", schema_name="data", columns=_COLUMNS, source=rows(), format="binary"
         )
+        await owner.execute(
+            "UPDATE data.reference_versions SET recorded_at = $2 WHERE tenant_id = $1 AND kind = 'tenant'",
+            self.tenant, self.begun,
+        )  # fmt: skip
         await owner.execute("ANALYZE data.deal_versions")
         await owner.execute(
             "INSERT INTO data.progress (tenant_id, changes, reference_changes) VALUES ($1, 1, 1) ON CONFLICT"
@@ -221,3 +225,40 @@ def _rows(facts: dict[str, Any], chosen: NDArray[np.bool_]) -> bytes:
         is_column = isinstance(fact, np.ndarray) and len(fact) == len(chosen)
         rows[name] = fact[chosen] if is_column else fact
     return rows.tobytes()
+
+
+async def history(owner: asyncpg.Connection[Any], company: ForecastCompany, events: int) -> None:
+    """Puts deals with two versions each into the opportunities service's history: as many events."""
+    from sfa.opportunities.v1 import events_pb2
+
+    kinds = (events_pb2.OpportunityCreated(), events_pb2.OpportunityUpdated())
+    records: list[tuple[Any, ...]] = []
+    for number in range(events):
+        event: Any = kinds[number % 2]
+        deal, at = event.opportunity, company.begun + timedelta(seconds=number)
+        deal.id = str(company.id(f"remembered {number // 2}"))
+        deal.name, deal.state = f"Deal {number // 2}", 1
+        deal.owner_id, deal.account_id = str(company.reps[number // 2 % REPS]), str(company.id("account"))
+        deal.pipeline_id, deal.stage_id = str(company.id("pipeline")), str(company.stages[number % 6])
+        deal.amount.currency_code, deal.amount.units = "EUR", 1000 + number
+        deal.close_date.year, deal.close_date.month, deal.close_date.day = (
+            company.today.year,
+            12,
+            1 + number % 28,
+        )
+        records.append(
+            (
+                company.tenant, "opportunity", UUID(deal.id), number % 2 + 1, at, at, "bench", "bench", 0, [], [],
+                [], event.DESCRIPTOR.full_name, event.SerializeToString(), False,
+            )
+        )  # fmt: skip
+    await owner.copy_records_to_table(
+        "changes",
+        schema_name="data",
+        columns=[
+            "tenant_id", "entity", "entity_id", "version", "recorded_at", "effective_at", "actor", "method", "ordinal",
+            "sight_before", "sight_after", "changed_fields", "event_type", "event", "deleted",
+        ],
+        records=records,
+    )  # fmt: skip
+    await owner.execute("ANALYZE data.changes")

@@ -147,3 +147,16 @@ async def test_the_history_of_a_deal_is_opened_by_an_index(replica: Callable[[],
     names = await HistoryStore(call).names([(row["id"], row["version"]) for row in rows])
     await call.tx.commit()
     assert names == {row["id"]: row["name"] for row in rows}
+
+
+async def test_a_book_is_read_to_its_end_whoever_stops_waiting(replica: Callable[[], Replica]) -> None:
+    one = replica()
+    await one.keep(World(27).history(30, 1), [])
+    impatient = asyncio.create_task(one.book())
+    while not one.books._loading:
+        await asyncio.sleep(0)
+    (loading,) = one.books._loading.values()
+    impatient.cancel()
+    book = await loading
+    assert book is await one.book()
+    assert len(book.versions) == 30

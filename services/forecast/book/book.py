@@ -61,6 +61,15 @@ class Codes:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the forecast has come: the last batch, the last one with anything but deals, the epoch."""
+
+    changes: int = 0
+    epoch: UUID | None = None
+    reference_changes: int = 0
+
+
 class Book:
     """Everything of one tenant up to the batch `seen`. Changed only between two awaits, on the event loop."""
 
@@ -84,6 +93,10 @@ class Book:
             + sum(each.bytes for each in parts)
             + sum(cells.bytes for cells in self._cells.values())
         )
+
+    def has(self, progress: Progress) -> bool:
+        """Whether it has everything up to a point of the forecast's progress."""
+        return self.epoch == progress.epoch and self.seen >= progress.changes
 
     # Reading
 

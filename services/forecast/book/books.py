@@ -28,6 +28,7 @@ class Books:
         self._database, self._budget = database, budget
         self._books: OrderedDict[UUID, Book] = OrderedDict()
         self._locks: dict[UUID, asyncio.Lock] = {}
+        self._loading: dict[UUID, asyncio.Task[Book]] = {}
 
     def __len__(self) -> int:
         return len(self._books)
@@ -37,18 +38,33 @@ class Books:
         tenant = call.caller.tenant
         now = await read_progress(call.tx)
         book = self._books.get(tenant)
-        if book is None or book.epoch != now.epoch or book.seen < now.changes:
+        while book is None or not book.has(now):
             async with self._locks.setdefault(tenant, asyncio.Lock()):
                 book = self._books.get(tenant)
                 is_near = book is not None and book.epoch == now.epoch
-                if book is None or not (
-                    is_near and (book.seen >= now.changes or await catch_up(book, call.tx, now))
-                ):
-                    if not call.tx.wrote:
-                        await call.tx.commit()  # nothing is held while all is read
-                    book = self._books[tenant] = await load(self._database, tenant)
-                    self._make_room(tenant)
+                if book is not None and is_near and (book.has(now) or await catch_up(book, call.tx, now)):
+                    break
+                if not call.tx.wrote:
+                    await call.tx.commit()  # nothing is held while all is read
+                book = await self._loaded(tenant)
+                now = await read_progress(call.tx)
         self._books.move_to_end(tenant)
+        return book
+
+    async def _loaded(self, tenant: UUID) -> Book:
+        """Reads the whole book. It is read to its end even if nobody waits any longer: who asks again finds
+        it there, instead of beginning anew."""
+        loading = self._loading.get(tenant)
+        if loading is None:
+            loading = self._loading[tenant] = asyncio.create_task(self._load(tenant))
+        return await asyncio.shield(loading)
+
+    async def _load(self, tenant: UUID) -> Book:
+        try:
+            book = self._books[tenant] = await load(self._database, tenant)
+        finally:
+            del self._loading[tenant]
+        self._make_room(tenant)
         return book
 
     def applied(

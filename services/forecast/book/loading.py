@@ -17,7 +17,7 @@ import orjson
 import sqlalchemy as sa
 
 from chassis.database import Database, Prepared, Transaction
-from services.forecast.book.book import Book
+from services.forecast.book.book import Book, Progress
 from services.forecast.book.interning import Currencies, ids_of
 from services.forecast.book.reference import Reference
 from services.forecast.book.versions import UNDATED
@@ -84,15 +84,6 @@ _NEWER_DEALS: Final = Prepared(
     .limit(sa.bindparam("most", type_=sa.BigInteger))
 )
 _NEWER_REFERENCES: Final = Prepared(sa.select(reference_versions).where(reference_versions.c.counted > _SEEN))
-
-
-class Progress:
-    """How far the forecast has come: the last batch, the last one with anything but deals, the epoch."""
-
-    __slots__ = ("changes", "epoch", "reference_changes")
-
-    def __init__(self, changes: int = 0, epoch: UUID | None = None, reference_changes: int = 0) -> None:
-        self.changes, self.epoch, self.reference_changes = changes, epoch, reference_changes
 
 
 async def read_progress(tx: Transaction) -> Progress:
