@@ -39,7 +39,7 @@ class OpportunityServicer(MovesServicer, QuoteLinksServicer):
         await sight.check_owner(call, fields["owner_id"], "opportunity.owner_id")
         effective_at = call.effective_at(request.effective_time)
         entrant = Entrant.of(asked, fields["owner_id"])
-        book = await self.pipelines.book(call, entrant.stage_id)
+        book = await self.pipelines.book(call, entrant.stage_id or entrant.pipeline_id)
         pipeline, stage = book.entry(entrant, await self.pipelines.belonging(call, book, (entrant,)))
         (await NamedCompetitors.of(call, fields)).check(fields)
         deal, created = Opportunity.create(

@@ -117,9 +117,9 @@ class StageBook:
                     return self._by_manager[manager]
         return self._default
 
-    def has(self, stage: UUID) -> bool:
-        """Whether the tenant has the stage, or had it."""
-        return stage in self._stages or stage in self._retired
+    def has(self, id: UUID) -> bool:
+        """Whether the tenant has the stage, or had it; or has the pipeline."""
+        return id in self._stages or id in self._retired or id in self._pipelines
 
     def of(self, deal: Opportunity) -> Pipeline:
         """The pipeline that the deal moves through.
@@ -141,7 +141,7 @@ class Pipelines:
         self._books: OrderedDict[UUID, tuple[float, StageBook]] = OrderedDict()
 
     async def book(self, call: Call, having: UUID | None = None) -> StageBook:
-        """The tenant's stages, read anew where the stage `having` is not among those remembered."""
+        """The tenant's stages, read anew where the stage or pipeline `having` is not among those remembered."""
         tenant = call.caller.tenant
         known = self._books.get(tenant)
         if (
