@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from services.forecast.book.cells import Basis
+from services.forecast.book.cells import Basis, Membership
 from services.forecast.book.exact import Amounts
 from services.forecast.book.grid import DEALS, MEASURES, Cuts, Grid, Measure, grid
 from services.forecast.book.parts import Shares
@@ -26,6 +26,7 @@ from services.forecast.book.reference import Settings, Tenant
 from services.forecast.book.valuing import EPOCH, Valued, day_number, value
 from services.forecast.book.versions import UNDATED, Rows
 from services.forecast.dimensions import Axis, GroupBy, Question, RateDate, Tree, axis_of
+from services.forecast.dimensions.credit import whole
 from services.forecast.dimensions.rates import rate_days
 from services.forecast.domain.currencies import Lacking
 from services.forecast.domain.periods import FiscalCalendar, Granularity, Period
@@ -188,6 +189,13 @@ class Entries:
     def grid(self) -> Grid:
         """Added up by member and bucket."""
         return grid(self.member, self.bucket, self.buckets, self.valued)
+
+
+def whole_shares(book: Book, rows: Rows, membership: Membership) -> Shares:
+    """The parts of a membership, also where each version is one."""
+    if membership.shares is not None:
+        return membership.shares
+    return whole(book, rows, np.asarray(membership.member))
 
 
 def value_of(book: Book, rows: Rows, tenant: Tenant, question: Question, shares: Shares | None) -> Valued:

@@ -125,7 +125,7 @@ def former_id(path: Iterable[UUID]) -> str:
 def _without_gaps(links: Sequence[Link], start: int, end: int) -> list[Link]:
     """What holds between two instants, in order and without gap or overlap; of two links that overlap,
     the one that begins later ends the other."""
-    ordered = sorted(links, key=lambda link: (link.start, str(link.above)))
+    ordered = sorted(links, key=lambda link: (link.start, link.end, str(link.above)))
     found: list[Link] = []
     at = start
     for place, link in enumerate(ordered):
