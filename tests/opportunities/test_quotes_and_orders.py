@@ -9,9 +9,12 @@ import contextlib
 import asyncpg
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sfa.erp.v1 import messages_pb2 as erp
 from sfa.opportunities.v1 import opportunities_pb2 as pb
-from sfa.quotes.v1 import orders_pb2, quotes_pb2, reports_pb2
+from sfa.opportunities.v1.opportunities_pb2_grpc import PipelineServiceStub
+from sfa.quotes.v1 import families_pb2, orders_pb2, quotes_pb2, reports_pb2
+from sfa.quotes.v1.families_pb2_grpc import ProductFamilyServiceStub
 from sfa.quotes.v1.reports_pb2_grpc import ReportServiceStub
 
 from chassis.ids import new_id
@@ -112,8 +115,6 @@ async def test_what_the_rep_keeps_open_is_not_offered_again(shop: Shop, office: 
 async def test_gates_do_not_hold_back_what_the_customer_has_decided(
     shop: Shop, office: Shop, running: Stack
 ) -> None:
-    from sfa.opportunities.v1.opportunities_pb2_grpc import PipelineServiceStub
-
     pipelines = PipelineServiceStub(running.channel("opportunities", "operations"))
     pipeline = (await pipelines.ListPipelines(pb.ListPipelinesRequest())).pipelines[0]
     pipeline.stages[0].required_fields.append("next_step")
@@ -181,6 +182,41 @@ async def test_an_order_that_the_erp_takes_after_all_is_told_no_longer(
     assert (list(after.order_notices), after.state, after.amount) == ([], WON, euros(30))
     await deliver_again(running, "OrderRejected", 2)
     assert not (await read(shop, deal.id)).order_notices
+
+
+async def test_products_and_families_say_which_pipeline_a_new_deal_enters(
+    shop: Shop, office: Shop, running: Stack
+) -> None:
+    families = ProductFamilyServiceStub(running.channel("quotes", "operations"))
+    pipelines = PipelineServiceStub(running.channel("opportunities", "operations"))
+
+    async def family(name: str, parent_id: str = "") -> families_pb2.ProductFamily:
+        asked = families_pb2.ProductFamily(name=name, parent_id=parent_id)
+        return await families.CreateProductFamily(
+            families_pb2.CreateProductFamilyRequest(product_family=asked)
+        )
+
+    roofing = await family("Roofing")
+    tiles = await family("Tiles", roofing.id)
+    tile, chair = await office.product("T-1", family="Tiles"), await office.product("C-1", family="Chairs")
+    company = (await pipelines.ListPipelines(pb.ListPipelinesRequest())).pipelines[0]
+    stages = [company.stages[0], *company.stages[-2:]]
+    for each in stages:
+        each.id = ""
+    asked = pb.Pipeline(name="Roofs", stages=stages, product_families=["Roofing"])
+    roofs = await pipelines.CreatePipeline(pb.CreatePipelineRequest(pipeline=asked))
+    await running.settled()
+
+    async def entered(product: str) -> str:
+        lines = [pb.LineItem(product_id=product, quantity="1", unit_price=euros(100))]
+        return (await shop.deal(line_items=lines)).pipeline_id
+
+    assert (await entered(tile.id), await entered(chair.id)) == (roofs.id, company.id)
+    request = families_pb2.UpdateProductFamilyRequest(id=tiles.id, update_mask=FieldMask(paths=["parent_id"]))
+    request.product_family.SetInParent()
+    await families.UpdateProductFamily(request)
+    await running.settled()
+    assert await entered(tile.id) == company.id
 
 
 @pytest.mark.parametrize("moves", [False, True], ids=["wins", "moves"])
