@@ -298,16 +298,16 @@ def _added(place: Places, cells: Grid, axis: Axis, question: Question, cuts: Cut
 
 def _summed(keys: npt.NDArray[np.int64], measures: Amounts, length: int) -> Amounts:
     """The rows with each key added up: as floats where all sums are exact as such, which is fast."""
-    result = np.zeros((length, MEASURES), measures.dtype)
     if not len(keys):
-        return result
+        return np.zeros((length, MEASURES), measures.dtype)
     if measures.dtype != object:
-        by_measure = measures.T.astype(np.float64)
-        if np.abs(by_measure).sum(axis=1).max() < _EXACT:
-            for number, values in enumerate(by_measure):
-                if values.any():
-                    result[:, number] = np.bincount(keys, values, length)
-            return result
+        largest = max(int(measures.max()), -int(measures.min()))
+        if largest * len(keys) < _EXACT:
+            by_measure = np.empty((MEASURES, length), np.int64)
+            for number in range(MEASURES):
+                by_measure[number] = np.bincount(keys, measures[:, number], length)
+            return by_measure.T
+    result = np.zeros((length, MEASURES), measures.dtype)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

@@ -177,7 +177,7 @@ CREDITS, HIERARCHIES = st.sampled_from(list(Credit)), st.sampled_from(list(Hiera
 
 
 @given(st.integers(0, 10**6), CREDITS, HIERARCHIES, st.booleans(), st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_every_tree_adds_up_and_all_to_the_same(
     seed: int, credit: Credit, hierarchy: Hierarchy, is_live: bool, is_limited: bool
 ) -> None:
@@ -207,7 +207,7 @@ def test_every_tree_adds_up_and_all_to_the_same(
 
 
 @given(st.integers(0, 10**6), CREDITS, HIERARCHIES, st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_every_figure_is_what_counting_deal_by_deal_gives(
     seed: int, credit: Credit, hierarchy: Hierarchy, is_limited: bool
 ) -> None:
@@ -232,7 +232,7 @@ def test_every_figure_is_what_counting_deal_by_deal_gives(
 
 
 @given(st.integers(0, 10**6), st.sampled_from(list(GroupBy)), CREDITS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_root_is_the_same_in_every_organisation_and_live_is_as_of_now(
     seed: int, group_by: GroupBy, credit: Credit
 ) -> None:
@@ -250,7 +250,7 @@ def test_the_root_is_the_same_in_every_organisation_and_live_is_as_of_now(
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_what_was_kept_and_changed_is_what_is_computed_anew(seed: int, count: int) -> None:
     world = World(seed)
     world.organise()
@@ -269,7 +269,7 @@ def test_what_was_kept_and_changed_is_what_is_computed_anew(seed: int, count: in
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_teams_are_what_walking_up_from_each_deal_gives(seed: int, is_booked: bool) -> None:
     world = World(seed, splits=False)
     world.organise()

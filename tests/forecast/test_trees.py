@@ -74,9 +74,9 @@ LINES = st.lists(
 @given(LINES)
 def test_timelines_have_no_gap_and_say_what_walking_up_says(lines: list[tuple[int, int, int, int]]) -> None:
     links: dict[UUID, list[Link]] = {}
-    for user, manager, start, length in lines:
-        if manager < user:  # no circles
-            links.setdefault(PEOPLE[user], []).append(Link(start, start + length, PEOPLE[manager]))
+    for below, manager, start, length in lines:
+        if manager < below:  # no circles
+            links.setdefault(PEOPLE[below], []).append(Link(start, start + length, PEOPLE[manager]))
     hierarchy = Hierarchy(links)
     for user, at in itertools.product(PEOPLE, range(-1, 21)):
         assert hierarchy.timeline(user).starts[0] == BEGINNING
