@@ -1,6 +1,6 @@
 """Forecast: what the quarter will bring, live."""
 
-from sfa.forecast.v1 import changes_pb2, export_pb2, judgement_pb2, quotas_pb2, rebuild_pb2
+from sfa.forecast.v1 import changes_pb2, export_pb2, judgement_pb2, prediction_pb2, quotas_pb2, rebuild_pb2
 from sfa.forecast.v1 import forecast_pb2 as pb
 
 from chassis import operations
@@ -9,6 +9,8 @@ from services.forecast.attainment import Attainment
 from services.forecast.book import Books
 from services.forecast.expiry import EXPIRY, expire
 from services.forecast.judgement import Judgements
+from services.forecast.predicting import Predictions
+from services.forecast.predicting.training import TRAINING, Training
 from services.forecast.rebuild import REBUILD, Rebuild
 from services.forecast.servicer import (
     ForecastChangesServicer,
@@ -16,6 +18,7 @@ from services.forecast.servicer import (
     ForecastRebuildServicer,
     ForecastServicer,
     JudgementServicer,
+    PredictionServicer,
     QuotaServicer,
 )
 from services.forecast.streaming import Changes
@@ -31,6 +34,7 @@ def build(context: ServiceContext) -> Service:
     heard = subscriptions(books, changes)
     watermarks = Watermarks(heard.sources, context.positions)
     rebuild = Rebuild(heard, context.peers)
+    predictions = Predictions(books)
     return Service(
         name="forecast",
         servicers={
@@ -47,11 +51,18 @@ def build(context: ServiceContext) -> Service:
             judgement_pb2.DESCRIPTOR.services_by_name["JudgementService"]: JudgementServicer(
                 books, Judgements(books, watermarks)
             ),
+            prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]: PredictionServicer(
+                books, predictions, watermarks
+            ),
             quotas_pb2.DESCRIPTOR.services_by_name["QuotaService"]: QuotaServicer(
                 books, Attainment(books, watermarks)
             ),
         },
         entities=[FORECAST_SUBMISSION, QUOTA],
         subscriptions=heard,
-        due={EXPIRY: expire, **operations.due_handlers({REBUILD: rebuild.step})},
+        due={
+            EXPIRY: expire,
+            TRAINING: Training(predictions),
+            **operations.due_handlers({REBUILD: rebuild.step}),
+        },
     )

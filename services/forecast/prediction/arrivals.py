@@ -57,15 +57,15 @@ def fit_arrivals(
     opened = np.bincount(month[counted], minlength=complete).astype(np.float64)
     days = np.diff(months.starts)[:complete].astype(np.float64)
     phase, weight = months.phase[:complete].astype(int), weight[:complete]
-    seen = np.bincount(phase, weight, minlength=PHASES)
+    seen = np.bincount(phase, weight, minlength=PHASES).astype(np.float64)
     spread, rows = prior, np.arange(complete)
+    regression = PoissonRegressor(
+        alpha=1 / float(np.sum(days * weight)), max_iter=200, tol=1e-7, solver="newton-cholesky"
+    )
     for _ in range(_ROUNDS):
         design = np.zeros((complete, PHASES + complete))
         design[rows, phase] = _PHASE_SPREAD
         design[rows, PHASES + rows] = spread
-        regression = PoissonRegressor(
-            alpha=1 / float(np.sum(days * weight)), max_iter=200, tol=1e-7, solver="newton-cholesky"
-        )
         regression.fit(design, opened / days, sample_weight=days * weight)
         mean = days * weight * regression.predict(design)
         spread = season_spread(

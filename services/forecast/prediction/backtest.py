@@ -6,7 +6,7 @@ quantiles are its own past errors, as shares, of all nodes of the same level.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from services.forecast.prediction.histories import (
     UNPRICED,
+    Bools,
     Calendar,
     Floats,
     Histories,
@@ -23,7 +24,7 @@ from services.forecast.prediction.histories import (
 from services.forecast.prediction.learning import Learner
 from services.forecast.prediction.model import Beliefs, Model
 from services.forecast.prediction.places import Places
-from services.forecast.prediction.prediction import Placing, predict
+from services.forecast.prediction.prediction import Placing, Prediction, deal_chances, predict
 from services.forecast.prediction.refusals import HistoryTooShort
 
 LEVELS: Final = (0.1, 0.5, 0.9)
@@ -108,6 +109,9 @@ class Backtest:
     calendar: Calendar
     models: Mapping[int, Model] = field(default_factory=dict)
     """What was learnt before each month."""
+    chance: Floats = field(default_factory=lambda: np.zeros(0))
+    """How likely deals were won that closed in the months, as of the last day before."""
+    won: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def scores(self, level: str | None = None) -> list[Score]:
         """How each method did, the system first."""
@@ -152,6 +156,76 @@ def binomial_interval(hits: int, count: int, confidence: float = 0.95) -> tuple[
     return low, high
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was forecast of one month, and of the deals that closed in it."""
+
+    month: int
+    refused: str = ""
+    forecasts: tuple[Forecasted, ...] = ()
+    chance: Floats = field(default_factory=lambda: np.zeros(0))
+    """How likely each deal was won, if it closed: those open before the month that closed in it."""
+    won: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    constant: float = 0.0
+    """The share of closed deals that were won so far."""
+    model: Model | None = None
+
+
+class Replay:
+    """Forecasts months on the last day before each, by what was known then."""
+
+    def __init__(
+        self,
+        histories: Histories,
+        calendar: Calendar,
+        nodes: Sequence[Node],
+        placing: Placing,
+        *,
+        horizon: int = 1,
+        beliefs: Beliefs | None = None,
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.histories, self.calendar, self.nodes, self.placing = histories, calendar, nodes, placing
+        self.horizon, self.draws, self.seed = horizon, draws, seed
+        self.truth = history_sums(histories, calendar, nodes, placing)
+        self.naive = Naive(histories, calendar, nodes, placing, horizon)
+        self.learner = Learner(histories, calendar, beliefs, seed)
+        self.lives = histories.lives(int(histories.since.max(initial=0)))
+
+    def month(self, month: int) -> Replayed:
+        """Forecasts `horizon` months from one on; says why where that is refused."""
+        day = int(self.calendar.starts[month]) - 1
+        try:
+            model = self.learner.learn(day)
+        except HistoryTooShort as refusal:
+            return Replayed(month, str(refusal))
+        coming = self.calendar.slice(month, month + self.horizon - 1)
+        prediction = predict(
+            model, self.histories, coming, self.placing, draws=self.draws, seed=(self.seed,), workers=1
+        )
+        found = []
+        for number, node in enumerate(self.nodes):
+            worlds = prediction.outcomes(node.dimension, list(node.members), slice(0, self.horizon))
+            low, middle, high = np.quantile(worlds, LEVELS).tolist()
+            actual = float(self.truth[number, month : month + self.horizon].sum())
+            found.append(Forecasted(SYSTEM, node.name, node.level, month, (low, middle, high), actual))
+        found += self.naive.forecasts(month, self.truth)
+        chance, won = self._deals(model, prediction, coming)
+        closed = model.card["won"] + model.card["lost"]
+        return Replayed(month, "", tuple(found), chance, won, model.card["won"] / closed, model)
+
+    def _deals(self, model: Model, prediction: Prediction, months: Calendar) -> tuple[Floats, Bools]:
+        known = self.histories.known(model.until)
+        number = np.full(self.histories.deals, -1, np.int64)
+        number[self.lives.histories.deal[self.lives.last]] = np.arange(len(self.lives))
+        life = number[known.deal[prediction.rows]]
+        closed = self.lives.closed[np.maximum(life, 0)]
+        chosen = (life >= 0) & (closed > model.until) & (closed < months.starts[-1])
+        chances = deal_chances(model, prediction.deals, months).win_if_closed
+        return chances[chosen], self.lives.won[life[chosen]]
+
+
 def backtest(
     histories: Histories,
     calendar: Calendar,
@@ -163,37 +237,24 @@ def backtest(
     beliefs: Beliefs | None = None,
     draws: int = 1000,
     seed: int = 0,
-    learnt: Callable[[int], Model | None] = lambda _: None,
 ) -> Backtest:
     """Forecasts `horizon` months from each of some months on, on the last day before it.
 
     Args:
         months: entries of the calendar.
-        learnt: a model learnt before that month, instead of a new one.
     """
-    found: list[Forecasted] = []
-    refused: dict[int, str] = {}
-    models: dict[int, Model] = {}
-    truth = history_sums(histories, calendar, nodes, placing)
-    learner = Learner(histories, calendar, beliefs, seed)
-    naive = Naive(histories, calendar, nodes, placing, horizon)
-    for month in months:
-        day = int(calendar.starts[month]) - 1
-        try:
-            model = learnt(month) or learner.learn(day)
-        except HistoryTooShort as refusal:
-            refused[month] = str(refusal)
-            continue
-        models[month] = model
-        coming = calendar.slice(month, month + horizon - 1)
-        prediction = predict(model, histories, coming, placing, draws=draws, seed=(seed,), workers=1)
-        for number, node in enumerate(nodes):
-            worlds = prediction.outcomes(node.dimension, list(node.members), slice(0, horizon))
-            low, middle, high = np.quantile(worlds, LEVELS)
-            actual = float(truth[number, month : month + horizon].sum())
-            found.append(Forecasted(SYSTEM, node.name, node.level, month, (low, middle, high), actual))
-        found += naive.forecasts(month, truth)
-    return Backtest(tuple(found), refused, calendar, models)
+    replay = Replay(
+        histories, calendar, nodes, placing, horizon=horizon, beliefs=beliefs, draws=draws, seed=seed
+    )
+    found = [replay.month(month) for month in months]
+    return Backtest(
+        tuple(each for one in found for each in one.forecasts),
+        {one.month: one.refused for one in found if one.refused},
+        calendar,
+        {one.month: one.model for one in found if one.model},
+        np.concatenate([one.chance for one in found]),
+        np.concatenate([one.won for one in found]),
+    )
 
 
 def history_sums(histories: Histories, calendar: Calendar, nodes: Sequence[Node], placing: Placing) -> Floats:
@@ -246,7 +307,7 @@ class Naive:
             open_rows = open_rows[due < self.calendar.starts[min(month + self.horizon, len(self.calendar))]]
         column = np.zeros(len(open_rows), np.int64)
         places = placing(known, open_rows, None)
-        return _by_node(self.nodes, places, column, known.amount[open_rows], 1)[:, 0] * rate
+        return np.asarray(_by_node(self.nodes, places, column, known.amount[open_rows], 1)[:, 0] * rate)
 
     def point(self, method: str, month: int, truth: Floats) -> Floats | None:
         """What a baseline says of each node on the last day before a month; None where it can say nothing."""
@@ -256,7 +317,7 @@ class Naive:
         start = month - back
         if start < self.first:
             return None
-        return truth[:, start : start + self.horizon].sum(axis=1)
+        return np.asarray(truth[:, start : start + self.horizon].sum(axis=1))
 
     def forecasts(self, month: int, truth: Floats) -> list[Forecasted]:
         """What all baselines say of a month."""
@@ -288,6 +349,6 @@ class Naive:
         return found
 
 
-def brier(chance: Floats, won: np.ndarray) -> float:
+def brier(chance: Floats, won: Bools) -> float:
     """The mean squared error of probabilities."""
     return float(np.mean((chance - won) ** 2))

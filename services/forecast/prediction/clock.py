@@ -55,8 +55,8 @@ class Clock:
     def hazard(self, opened: Ints, start: Ints | int, end: Ints | int, phase: Ints | int) -> Floats:
         """The rate of closing from a day to the one before another, added up; nothing before the opening."""
         young = np.maximum(np.asarray(start) - opened, 0)
-        old = np.maximum(np.asarray(end) - opened, 0)
-        return self._upto(phase, old) - self._upto(phase, young)
+        old = np.maximum(np.asarray(end) - opened, young)
+        return np.asarray(self._upto(phase, old) - self._upto(phase, young))
 
     def bucket(self, age: Ints) -> Ints:
         """The bucket of each age."""
@@ -66,7 +66,7 @@ class Clock:
         within = np.minimum(age, OLDEST)
         beyond = age - within
         last = self.cumulative[phase, OLDEST] - self.cumulative[phase, OLDEST - 1]
-        return self.cumulative[phase, within] + beyond * last
+        return np.asarray(self.cumulative[phase, within] + beyond * last)
 
 
 def exposure(lives: Lives, months: Calendar, since: int) -> tuple[Floats, Floats]:
@@ -118,13 +118,13 @@ def fit_clock(at_risk: Floats, closes: Floats, months: Calendar, weight: Floats,
     design = np.zeros((len(month), shared + count))
     rows = np.arange(len(month))
     spread = prior
-    seen = np.bincount(phase, weight, minlength=PHASES)
+    seen = np.bincount(phase, weight, minlength=PHASES).astype(np.float64)
+    regression = PoissonRegressor(alpha=1 / days.sum(), max_iter=200, tol=1e-6, solver="newton-cholesky")
     for _ in range(_ROUNDS):
         design[rows, columns[0]] = _AGE_SPREAD
         design[rows, columns[1]] = _PHASE_SPREAD
         design[rows, columns[2]] = _BOTH_SPREAD
         design[rows, shared + month] = spread
-        regression = PoissonRegressor(alpha=1 / days.sum(), max_iter=200, tol=1e-6, solver="newton-cholesky")
         regression.fit(design, ended / days, sample_weight=days)
         accidents = regression.coef_[shared:] * spread
         mean = days * regression.predict(design)

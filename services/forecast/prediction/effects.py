@@ -6,9 +6,9 @@ of effects is, is learnt too (empirical Bayes, a few steps of expectation and ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -24,7 +24,10 @@ _DENSE: Final = 300
 """Up to how many effects the exact solver is the quicker one."""
 _WIDEST: Final = 1 << 62
 
-Matrix = sparse.csr_array | Floats
+Matrix: TypeAlias = Any
+"""Sparse, or an array where it is small."""
+Fit = Callable[[Matrix], tuple[float, Floats, Floats]]
+"""Intercept, coefficients and the information of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,11 @@ def _design(blocks: Sequence[Block], codes: Mapping[str, Ints], rows: int) -> tu
     return (matrix.toarray() if start <= _DENSE else matrix), spans
 
 
-def _shrunk(blocks: Sequence[Block], spans: Sequence[slice], matrix: Matrix, fit) -> Effects:  # type: ignore[no-untyped-def]
+def _shrunk(blocks: Sequence[Block], spans: Sequence[slice], matrix: Matrix, fit: Fit) -> Effects:
     spreads = np.array([block.spread for block in blocks])
     scale = np.empty(matrix.shape[1])
     rounds = 1 if all(block.is_fixed for block in blocks) else _ROUNDS
+    intercept, effects, used = 0.0, np.zeros(matrix.shape[1]), spreads
     for _ in range(rounds):
         used = spreads.copy()
         for span, spread in zip(spans, spreads, strict=True):

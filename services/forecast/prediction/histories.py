@@ -120,7 +120,7 @@ class Lives:
     @property
     def is_closed(self) -> Bools:
         """Which deals are won or lost."""
-        return self.closed != NEVER
+        return np.asarray(self.closed != NEVER)
 
     def __len__(self) -> int:
         return len(self.opened)

@@ -11,7 +11,7 @@ from services.forecast.prediction.expectation import expected_amounts, won_in
 from services.forecast.prediction.histories import Calendar, Histories
 from services.forecast.prediction.model import Beliefs, Model, learn
 from services.forecast.prediction.refusals import HistoryTooShort
-from services.forecast.prediction.track import MOST_MONTHS, Track, fit_run_rate
+from services.forecast.prediction.track import MOST_MONTHS, RunRate, Track, fit_run_rate
 
 _MOST_DEALS: Final = 60_000
 """The record is kept on a part of the deals where there are more: it compares sums of the same deals."""
@@ -47,7 +47,8 @@ class Learner:
         run_rate = self._run_rate(self.histories, model.first_day, month, day)
         if not errors or run_rate is None:
             return model
-        return replace(model, track=Track(*map(tuple, zip(*errors, strict=True)), run_rate))  # type: ignore[arg-type]
+        track = Track(tuple(each for each, _ in errors), tuple(each for _, each in errors), run_rate)
+        return replace(model, track=track)
 
     def _learnt(self, histories: Histories, day: int) -> Model:
         if histories is not self.histories:
@@ -76,7 +77,7 @@ class Learner:
             return None
         return float(np.log(came / said)), float(np.log(came) - run_rate.at(coming)[0])
 
-    def _run_rate(self, histories: Histories, first_day: int, month: int, day: int):  # type: ignore[no-untyped-def]
+    def _run_rate(self, histories: Histories, first_day: int, month: int, day: int) -> RunRate | None:
         first = int(np.searchsorted(self.calendar.starts, first_day - 7))
         return (
             fit_run_rate(histories.lives(day), self.calendar.slice(first, month - 1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
 from services.forecast.prediction import effects as fitting
 from services.forecast.prediction.arrivals import Arrivals, fit_arrivals
@@ -41,7 +41,7 @@ LAGS: Final = 3
 _LAG_OF_MONTH: Final = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], np.int8)
 _FOLLOWED_MONTHS: Final = 9
 _SIZES: Final = 5
-_BUCKETS_PER_AGE: Final = 4
+BUCKETS_PER_AGE: Final = 4
 """The odds to win change more slowly with age than the rate of closing."""
 _MOST_ROWS: Final = 200_000
 _RATIOS: Final = 1024
@@ -104,7 +104,7 @@ class Model:
     card: Mapping[str, float] = field(default_factory=dict)
     """What it was learnt from, in numbers."""
 
-    def codes(self, histories: Histories, rows: Longs, day: Ints | int) -> dict[str, Ints]:
+    def codes(self, histories: Histories, rows: Longs, day: Ints | Longs | int) -> dict[str, Ints]:
         """What deals are like in some states, seen on a day."""
         return features(histories, rows, day, self.sizes)
 
@@ -135,7 +135,7 @@ class Model:
         phases = self.odds.of("phase", np.arange(PHASES, dtype=np.int32))
         for month in range(len(months)):
             middle = (int(months.starts[month]) + int(months.starts[month + 1])) // 2
-            ages = self.odds.of("age", self.clock.bucket(np.maximum(middle - opened, 0)) // _BUCKETS_PER_AGE)
+            ages = self.odds.of("age", age_bands(self.clock, np.maximum(middle - opened, 0)))
             found[:, month] = scores[lag_of(month)] + phases[months.phase[month]] + ages
         return found
 
@@ -143,6 +143,11 @@ class Model:
 def lag_of(month: int) -> int:
     """Which group of coming months the n-th is in: the first, the two after it, all later ones."""
     return int(_LAG_OF_MONTH[min(month, len(_LAG_OF_MONTH) - 1)])
+
+
+def age_bands(clock: Clock, age: Ints) -> Ints:
+    """The band that each age is in, for the odds to win."""
+    return clock.bucket(age) // BUCKETS_PER_AGE
 
 
 def lagged(codes: Mapping[str, Ints], lag: int) -> dict[str, Ints]:
@@ -153,7 +158,7 @@ def lagged(codes: Mapping[str, Ints], lag: int) -> dict[str, Ints]:
     }
 
 
-def features(histories: Histories, rows: Longs, day: Ints | int, sizes: Floats) -> dict[str, Ints]:
+def features(histories: Histories, rows: Longs, day: Ints | Longs | int, sizes: Floats) -> dict[str, Ints]:
     """The codes of all features of some states, as they looked on a day."""
     codes = {name: each[rows] for name, each in histories.features.items() if name in STATIC + DYNAMIC}
     amount = histories.amount[rows]
@@ -325,12 +330,12 @@ class Panel:
         first_expected = np.zeros(len(life))
         begun, ended = lives.opened[life], np.minimum(lives.closed[life], lives.until).astype(np.int64) + 1
         for offset in range(_FOLLOWED_MONTHS):
-            month = month_of + offset
-            within = month < len(months)
-            month = np.minimum(month, len(months) - 1)
-            start = np.maximum(np.maximum(day_of + 1, months.starts[month]), first_day)
-            end = np.minimum(months.starts[month + 1], ended)
-            rate = clock.hazard(begun, start, np.maximum(end, start), months.phase[month].astype(int))
+            at = month_of + offset
+            within = at < len(months)
+            at = np.minimum(at, len(months) - 1)
+            start = np.maximum(np.maximum(day_of + 1, months.starts[at]), first_day)
+            end = np.minimum(months.starts[at + 1], ended)
+            rate = clock.hazard(begun, start, np.maximum(end, start), months.phase[at].astype(int))
             rate = np.where(within, rate, 0.0)
             expected[:, lag_of(offset)] += rate
             if offset == 0:
@@ -404,7 +409,7 @@ def _odds(panel: Panel, months: Calendar, weight: Floats, believed: Beliefs) -> 
         for name in (block.name for block in blocks)
     }
     used["phase"] = months.phase[month].astype(np.int32)
-    used["age"] = panel.closed_bucket[chosen] // _BUCKETS_PER_AGE
+    used["age"] = panel.closed_bucket[chosen] // BUCKETS_PER_AGE
     blocks += [
         Block("phase", PHASES, 0.5, is_fixed=True),
         Block("age", int(used["age"].max()) + 1, 0.2),
@@ -415,7 +420,7 @@ def _odds(panel: Panel, months: Calendar, weight: Floats, believed: Beliefs) -> 
     chance = 1 / (1 + np.exp(-(effects.intercept + effects.score(used))))
     unlike = np.bincount(month, counts * (won - chance), minlength=len(months))
     information = np.bincount(month, counts * chance * (1 - chance), minlength=len(months))
-    seen = np.bincount(months.phase, weight, minlength=PHASES)
+    seen = np.bincount(months.phase, weight, minlength=PHASES).astype(np.float64)
     spread = believed.month_odds
     for _ in range(3):
         variance = 1 / (information + 1 / spread**2)

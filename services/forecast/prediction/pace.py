@@ -53,7 +53,7 @@ def fit_pace(owners: Ints, month: Longs, months: int, expected: Floats, closed: 
     effective = float(lately[used].sum()) ** 2 / float(np.sum(lately[used] ** 2))
     noise = spread**2 / effective
     believed = _COMPANY_SPREAD**2 / (_COMPANY_SPREAD**2 + noise)
-    company = float(np.exp(believed * np.log(max(lately @ came, 1.0) / (lately @ due))))
+    company = float(np.exp(believed * np.log(max(float(lately @ came), 1.0) / float(lately @ due))))
     known = owners >= 0
     width = int(owners.max(initial=-1)) + 1
     counts = lately[month[known]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Places:
             part = self.start[deals]
             share = (self.low[part] == 0) & (self.high[part] == 1)
             if share.all():
-                self._add(sums, self.node[part], columns, values, width)
+                self._add(sums, self.node[part], np.asarray(columns), values, width)
                 return
         index = np.repeat(np.arange(len(deals)), counts)
         ordinal = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -63,9 +64,7 @@ class Places:
         portion = np.rint(value * self.high[part]) - np.rint(value * self.low[part])
         self._add(sums, self.node[part], np.asarray(columns)[index], portion, width)
 
-    def _add(
-        self, sums: Longs, node: Ints, columns: Ints | Longs, values: Floats | Longs, width: int
-    ) -> None:
+    def _add(self, sums: Longs, node: Ints, columns: Any, values: Any, width: int) -> None:
         if (node < 0).any():
             there = node >= 0
             node, columns, values = node[there], columns[there], values[there]

@@ -76,7 +76,7 @@ def predict(
     newcomers = _newcomers(model, known, placing)
     shift = pace_shift(model, known, months)
     worlds = simulate(model, deals, newcomers, months, shift=shift, draws=draws, seed=seed, workers=workers)
-    return Prediction(_won_already(known, rows, months, placing), worlds, deals, open_rows)
+    return Prediction(won_already(known, rows, months, placing), worlds, deals, open_rows)
 
 
 def pace_shift(model: Model, known: Histories, months: Calendar) -> Floats:
@@ -104,7 +104,8 @@ def _newcomers(model: Model, known: Histories, placing: Placing) -> Newcomers:
     return Newcomers(codes, lives.histories.amount[rows], places)
 
 
-def _won_already(known: Histories, rows: Longs, months: Calendar, placing: Placing) -> dict[str, Longs]:
+def won_already(known: Histories, rows: Longs, months: Calendar, placing: Placing) -> dict[str, Longs]:
+    """[node, month] of each tree: what is won in each month, of some states."""
     won = rows[known.status[rows] == Status.WON]
     month = months.index(known.closes_on[won])
     counted = (month >= 0) & (month < len(months)) & (known.amount[won] != UNPRICED)
@@ -136,10 +137,10 @@ class DealChances:
     @property
     def still_open(self) -> Floats:
         """How likely each is open after the last month."""
-        return 1 - self.won.sum(axis=1) - self.lost.sum(axis=1)
+        return np.asarray(1 - self.won.sum(axis=1) - self.lost.sum(axis=1))
 
     @property
     def win_if_closed(self) -> Floats:
         """How likely each is won, provided that it closes in these months."""
         won, lost = self.won.sum(axis=1), self.lost.sum(axis=1)
-        return won / np.maximum(won + lost, 1e-12)
+        return np.asarray(won / np.maximum(won + lost, 1e-12))

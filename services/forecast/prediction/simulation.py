@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from services.forecast.prediction.clock import PHASES, Season
 from services.forecast.prediction.histories import UNPRICED, Calendar, Floats, Ints, Longs
 from services.forecast.prediction.model import Model, lag_of
-from services.forecast.prediction.places import Places, added
+from services.forecast.prediction.places import Places
 
 MOST_DRAWS: Final = 1000
 LEAST_DRAWS: Final = 200
@@ -85,15 +85,14 @@ class Worlds:
     """What is won in each world: for each tree, of the node itself, [node, month, draw], in minor units."""
 
     won: Mapping[str, Longs]
-    from_open: Longs
-    """[month, draw]: how much of it from deals that are open now."""
-    from_new: Longs
+    from_open: Mapping[str, Longs]
+    """How much of it comes from deals that are open now."""
     months: Calendar
 
     @property
-    def total(self) -> Longs:
-        """[month, draw]: everything."""
-        return self.from_open + self.from_new
+    def draws(self) -> int:
+        """How many worlds there are."""
+        return int(next(iter(self.won.values())).shape[-1])
 
 
 def draws_for(deals: int) -> int:
@@ -125,13 +124,12 @@ def simulate(
     rng = np.random.default_rng(first)
     shocks = Shocks.drawn(model, months, count, rng, np.zeros(len(months)) if shift is None else shift)
     won = {name: np.zeros((each.nodes, len(months), count), np.int64) for name, each in deals.places.items()}
-    from_open = np.zeros((len(months), count), np.int64)
-    from_new = np.zeros((len(months), count), np.int64)
     if len(deals):
-        _open_deals(model, deals, months, shocks, won, from_open, others[1:], workers)
+        _open_deals(model, deals, months, shocks, won, others[1:], workers)
+    from_open = {name: each.copy() for name, each in won.items()}
     if len(model.arrivals.like):
-        _new_deals(model, newcomers, months, shocks, won, from_new, np.random.default_rng(others[0]))
-    return Worlds(won, from_open, from_new, months)
+        _new_deals(model, newcomers, months, shocks, won, np.random.default_rng(others[0]))
+    return Worlds(won, from_open, months)
 
 
 def _open_deals(
@@ -140,14 +138,13 @@ def _open_deals(
     months: Calendar,
     shocks: Shocks,
     won: Mapping[str, Longs],
-    total: Longs,
     seeds: Sequence[np.random.SeedSequence],
     workers: int,
 ) -> None:
-    draws = total.shape[1]
+    draws = shocks.speed.shape[1]
     owner = deals.codes["owner"]
     order = np.argsort(owner, kind="stable")
-    people, place = np.unique(owner[order], return_inverse=True)
+    place = np.unique(owner[order], return_inverse=True)[1]
     hazard = model.hazards(deals.opened, deals.codes, model.until, months)[order].astype(np.float32)
     logit = model.logits(deals.opened, deals.codes, months)[order].astype(np.float32)
     amount = deals.amount[order]
@@ -159,11 +156,10 @@ def _open_deals(
     rows = max(_CHUNK // draws, 1)
     bounds = np.linspace(0, len(order), max(workers, 1) + 1).astype(int)
 
-    def part(number: int) -> tuple[dict[str, Longs], Longs]:
+    def part(number: int) -> dict[str, Longs]:
         rng = np.random.default_rng(seeds[number])
         sums = {name: np.zeros(each.shape, np.int64) for name, each in won.items()}
-        whole = np.zeros_like(total)
-        waiting = Waiting(sums, whole, places)
+        waiting = Waiting(sums, places, len(months), draws)
         first, last = bounds[number], bounds[number + 1]
         restless: dict[int, NDArray[np.float32]] = {}
         for low in range(first, last, rows):
@@ -202,11 +198,10 @@ def _open_deals(
                     value = np.where(unpriced, pool[rng.integers(0, len(pool), len(row))], value)
                 waiting.add(month, row, draw, value)
         waiting.flush()
-        return sums, whole
+        return sums
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for sums, whole in pool.map(part, range(max(workers, 1))):
-            total += whole
+        for sums in pool.map(part, range(max(workers, 1))):
             for name, each in sums.items():
                 won[name] += each
 
@@ -214,11 +209,13 @@ def _open_deals(
 class Waiting:
     """Wins that are added up many at a time."""
 
-    def __init__(self, sums: Mapping[str, Longs], total: Longs, places: Mapping[str, Places]) -> None:
-        self.sums, self.total, self.places = sums, total, places
-        self._rows: list[list[Ints]] = [[] for _ in range(len(total))]
-        self._draws: list[list[Ints]] = [[] for _ in range(len(total))]
-        self._values: list[list[Floats]] = [[] for _ in range(len(total))]
+    def __init__(
+        self, sums: Mapping[str, Longs], places: Mapping[str, Places], months: int, draws: int
+    ) -> None:
+        self.sums, self.places, self.draws = sums, places, draws
+        self._rows: list[list[Ints]] = [[] for _ in range(months)]
+        self._draws: list[list[Ints]] = [[] for _ in range(months)]
+        self._values: list[list[Floats | Longs]] = [[] for _ in range(months)]
         self._count = 0
 
     def add(self, month: int, row: Ints, draw: Ints, value: Floats | Longs) -> None:
@@ -232,15 +229,13 @@ class Waiting:
 
     def flush(self) -> None:
         """Adds up what is waiting."""
-        draws = self.total.shape[1]
-        for month in range(len(self.total)):
+        for month in range(len(self._rows)):
             if not self._rows[month]:
                 continue
             row, draw = np.concatenate(self._rows[month]), np.concatenate(self._draws[month])
-            value = np.concatenate(self._values[month])
-            self.total[month] += added(draw, value, draws)
+            value = np.concatenate(self._values[month], dtype=np.float64)
             for name, sums in self.sums.items():
-                more = np.zeros((len(sums), draws), np.int64)
+                more = np.zeros((len(sums), self.draws), np.int64)
                 self.places[name].add(more, row, draw, value)
                 sums[:, month] += more
             self._rows[month], self._draws[month], self._values[month] = [], [], []
@@ -260,11 +255,10 @@ def _new_deals(
     months: Calendar,
     shocks: Shocks,
     won: Mapping[str, Longs],
-    total: Longs,
     rng: np.random.Generator,
 ) -> None:
-    """Only what is won is drawn: wins of Poisson arrivals are Poisson themselves, by month of opening and of winning."""
-    arrivals, draws, count = model.arrivals, total.shape[1], len(months)
+    """Only what is won is drawn: wins of Poisson arrivals are Poisson, by month of opening and of winning."""
+    arrivals, draws, count = model.arrivals, shocks.speed.shape[1], len(months)
     people, place = np.unique(arrivals.owner, return_inverse=True)
     order = np.argsort(place, kind="stable")
     place = place[order]
@@ -278,7 +272,7 @@ def _new_deals(
     by_owner = np.add.reduceat(expected, starts, axis=0)
     ratios, pool = model.amounts.at_opening, model.amounts.unpriced
     exact = bool(np.all(ratios == 1.0))
-    waiting = Waiting(won, total, places)
+    waiting = Waiting(won, places, count, draws)
     for month in range(count):
         mean = np.zeros((len(people), draws))
         for opened in range(month + 1):
