@@ -56,8 +56,11 @@ async def learn(call: Call, key: str, payload: Any) -> None:
     settings = await AlertSettingsStore(call).current()
     tenant = await tenant_of(call)
     changed: list[UUID] = []
-    for pipeline in await PipelineStore(call).all():
-        changed += await StuckLimitStore(call).learn(pipeline, settings, tenant, call.now)
+    store, pipelines = StuckLimitStore(call), await PipelineStore(call).all()
+    # all is read before anything is written: a transaction that has written holds up those who follow changes
+    learnt = [await store.learn(pipeline, settings, tenant, call.now) for pipeline in pipelines]
+    for pipeline, found in zip(pipelines, learnt, strict=True):
+        changed += await store.replace(pipeline, found)
     if changed:
         await look_at_all(call, changed)
     await due.schedule(call, LEARN, "", call.now + LEARN_EVERY)

@@ -21,7 +21,7 @@ from services.opportunities.tables.alerts import stuck_limits
 from services.opportunities.tables.metrics import stage_visits
 
 LEARNT_FROM: Final = timedelta(days=730)
-MOST_VISITS: Final = 20_000
+MOST_VISITS: Final = 5_000
 """Of each stage the latest ones are learnt from."""
 SIZES: Final = ("SMALL", "MEDIUM", "LARGE")
 
@@ -88,11 +88,14 @@ class StuckLimitStore:
 
     async def learn(
         self, pipeline: Pipeline, settings: AlertSettings, tenant: Tenant, at: datetime
-    ) -> list[UUID]:
-        """Learns the limits of a pipeline's stages anew; answers the stages whose limit is another now."""
+    ) -> list[Learnt]:
+        """What is to be learnt of a pipeline's deals now; it only reads."""
         asked = Question(tenant.reporting_currency or "EUR", RatePolicy.TODAY, tenant.day(at), pipeline.id)
         cuts = await self._cuts(asked, tenant)
-        found = await self._limits(pipeline, asked, tenant, cuts, settings, at)
+        return await self._limits(pipeline, asked, tenant, cuts, settings, at)
+
+    async def replace(self, pipeline: Pipeline, found: Sequence[Learnt]) -> list[UUID]:
+        """Takes over what was learnt; answers the stages whose limit is another now."""
         before = await self.of_stages([stage.id for stage in pipeline.stages])
         await self.tx.execute(sa.delete(stuck_limits).where(stuck_limits.c.pipeline_id == pipeline.id))
         await self.tx.executemany(

@@ -67,6 +67,7 @@ def upgrade() -> None:
         "SELECT, INSERT",
     )
     migration.index("stage_visits_order", "stage_visits", "deal_id, entered_at, version")
+    migration.index("stage_visits_first", "stage_visits", "deal_id, entered_at WHERE version = 1")
     migration.index("stage_visits_entered", "stage_visits", "entered_at")
     migration.index("stage_visits_stage", "stage_visits", "pipeline_id, stage_id, entered_at")
     migration.table(
