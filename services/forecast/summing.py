@@ -8,28 +8,33 @@ it: with nodes in order, a difference of running totals.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from services.forecast.book.cells import Basis, Membership
+from services.forecast.book.cells import Basis
 from services.forecast.book.exact import Amounts
 from services.forecast.book.grid import DEALS, MEASURES, Cuts, Grid, Measure, grid
-from services.forecast.book.parts import Shares
-from services.forecast.book.reference import Settings, Tenant
-from services.forecast.book.valuing import EPOCH, Valued, day_number, value
+from services.forecast.book.valuing import Valued
 from services.forecast.book.versions import UNDATED, Rows
-from services.forecast.dimensions import Axis, GroupBy, Question, RateDate, Tree, axis_of
-from services.forecast.dimensions.credit import whole
-from services.forecast.dimensions.rates import rate_days
-from services.forecast.domain.currencies import Lacking
-from services.forecast.domain.periods import FiscalCalendar, Granularity, Period
+from services.forecast.dimensions import Axis, Question, RateDate, Tree
+from services.forecast.domain.periods import Period
+from services.forecast.entries import (
+    Entries,
+    Places,
+    buckets_of,
+    cuts_of,
+    entries_of,
+    lacking_in,
+    rows_of,
+    settings_of,
+    value_of,
+    whole_shares,
+)
 
 if TYPE_CHECKING:
     from services.forecast.book.book import Book
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
 _MOST_KEPT: Final = 6
 _EXACT: Final = 2.0**52
 COUNTS: Final = slice(Measure.OMITTED_DEALS, MEASURES)
-Places = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +69,6 @@ class Sums:
         running = self.running[:, :, DEALS].sum(axis=(1, 2)).astype(np.int64)
         found: npt.NDArray[np.int64] = running[self.tree.after] - running[: len(self.tree)]
         return found
-
-
-def entries_of(book: Book, axis: Axis, question: Question) -> Entries:
-    """The parts of the deals that count in any of the periods, each with where it stands."""
-    cuts = cuts_of(question, settings_of(book, question).calendar, axis)
-    return Entries.of(book, axis, question, cuts, _rows(book, question, cuts))
-
-
-def settings_of(book: Book, question: Question) -> Settings:
-    """What the tenant had set at the instant asked for; before anything was, what is."""
-    tenant = book.at(question.recorded)
-    return tenant.settings if tenant.of("tenant") else book.at().settings
-
-
-def lacking_in(book: Book, question: Question) -> list[Lacking]:
-    """The rates that are missing for the deals of a question, by currency and day."""
-    axis = axis_of(book, replace(question, group_by=GroupBy.OWNER))
-    entries = entries_of(book, axis, question)
-    waiting = np.flatnonzero(entries.valued.unconverted & (entries.place >= 0))
-    index, first = np.unique(entries.index[waiting], return_index=True)
-    rows, parts = entries.rows[index], waiting[first]
-    pairs = np.stack([book.versions.currency[rows].astype(np.int64), entries.valued.day[parts]], axis=1)
-    distinct, counts = np.unique(pairs, axis=0, return_counts=True)
-    found = [
-        Lacking(book.codes.currencies.id(currency), EPOCH + timedelta(day), count)
-        for (currency, day), count in zip(distinct.tolist(), counts.tolist(), strict=True)
-    ]
-    return sorted(found, key=lambda lacking: (lacking.currency, lacking.day))
 
 
 _KEPT: WeakKeyDictionary[Book, OrderedDict[Any, tuple[Axis, Sums]]] = WeakKeyDictionary()
@@ -123,7 +99,7 @@ def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = Non
     if is_kept and rows is None:
         cells = book.sums(basis)
     else:
-        rows = _rows(book, question, cuts) if rows is None else rows
+        rows = rows_of(book, question, cuts) if rows is None else rows
         entries = Entries.of(book, axis, question, cuts, rows)
         cells = entries.grid()
     own = _own(axis, question, cuts, cells)
@@ -132,135 +108,10 @@ def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = Non
     twice = None
     if axis.may_share and (entries is None or entries.shares is not None):
         if entries is None:
-            entries = Entries.of(book, axis, question, cuts, _with_parts(book, axis, book.view()))
+            entries = Entries.of(book, axis, question, cuts, _with_parts(book, axis))
         twice, own_twice = _twice(axis, question, cuts, entries)
         own = own - own_twice
     return Sums(axis.tree, question.periods, own, running, twice)
-
-
-@dataclass(frozen=True)
-class Entries:
-    """Parts of deals, with where each stands and what it adds; each deal is one where nothing is shared."""
-
-    book: Book
-    axis: Axis
-    rows: Rows
-    member: npt.NDArray[np.int64]
-    bucket: npt.NDArray[np.int64]
-    valued: Valued
-    buckets: int
-    shares: Shares | None
-
-    @classmethod
-    def of(cls, book: Book, axis: Axis, question: Question, cuts: Cuts, rows: Rows) -> Entries:
-        """The parts of some versions."""
-        tenant = book.at(question.recorded)
-        membership = axis.dimension.members(book, rows, tenant)
-        shares = membership.shares
-        valued = value_of(book, rows, tenant, question, shares)
-        member = np.asarray(membership.member, np.int64)
-        bucket = bucket_of(cuts, book.versions.closes_on[rows])
-        if shares is not None:
-            bucket = bucket[shares.index]
-        return cls(book, axis, rows, member, bucket, valued, cuts.undated + 1, shares)
-
-    @cached_property
-    def index(self) -> npt.NDArray[Any]:
-        """Which of the rows each is a part of."""
-        return np.arange(len(self.rows)) if self.shares is None else self.shares.index
-
-    @cached_property
-    def place(self) -> Places:
-        """The node of each; -1 where the caller does not see it."""
-        return self.placed(np.arange(len(self.member)))
-
-    @property
-    def size(self) -> npt.NDArray[Any]:
-        """How much of its deal's amount each is, in minor units of the deal's currency."""
-        if self.shares is None:
-            return self.book.versions.amount[self.rows]
-        return self.shares.end - self.shares.start
-
-    def placed(self, parts: npt.NDArray[Any]) -> Places:
-        """The nodes of some of them."""
-        closes_on = self.book.versions.closes_on[self.rows[self.index[parts]]]
-        return self.axis.place(self.member[parts], closes_on.astype(np.int64))
-
-    def grid(self) -> Grid:
-        """Added up by member and bucket."""
-        return grid(self.member, self.bucket, self.buckets, self.valued)
-
-
-def whole_shares(book: Book, rows: Rows, membership: Membership) -> Shares:
-    """The parts of a membership, also where each version is one."""
-    if membership.shares is not None:
-        return membership.shares
-    return whole(book, rows, np.asarray(membership.member))
-
-
-def value_of(book: Book, rows: Rows, tenant: Tenant, question: Question, shares: Shares | None) -> Valued:
-    """What some versions, or parts of them, add."""
-    days = rate_days(book, rows, question)
-    return value(book, rows, tenant, question.currency, question.today, shares=shares, rate_day=days)
-
-
-# Days
-
-
-def cuts_of(question: Question, calendar: FiscalCalendar, axis: Axis) -> Cuts:
-    """The days between which nothing changes: where the months of the fiscal years begin that the periods
-    lie in, where periods begin and end, and where somebody comes to stand elsewhere."""
-    dated = [period for period in question.periods if period.start and period.end]
-    if not dated:
-        return Cuts(())
-    first = calendar.period_of(min(period.start or date.max for period in dated), Granularity.YEAR)
-    last = calendar.period_of(max(period.end or date.min for period in dated), Granularity.YEAR)
-    assert first.start
-    assert last.end
-    days = {day_number(last.end + timedelta(1))}
-    for year in range(calendar.year_of(first.start), calendar.year_of(last.end) + 1):
-        days |= {day_number(day) for day in calendar.months(year)[:-1]}
-    for period in dated:
-        days |= set(_days_of(period))
-    low, high = min(days), max(days)
-    return Cuts(tuple(sorted(days | {day for day in axis.days if low < day < high})))
-
-
-def _days_of(period: Period) -> tuple[int, int]:
-    assert period.start
-    assert period.end
-    return day_number(period.start), day_number(period.end + timedelta(1))
-
-
-def bucket_of(cuts: Cuts, days: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """The bucket of each day: looked up in a table of all days that there are cuts between."""
-    if not cuts.days:
-        return cuts.of(days)
-    first, last = cuts.days[0] - 1, cuts.days[-1] + 1
-    table = np.empty(last - first + 2, np.int64)
-    table[:-1] = cuts.of(np.arange(first, last + 1, dtype=np.int32))
-    table[-1] = cuts.undated
-    places = np.clip(days, first, last) - first
-    places[days == UNDATED] = len(table) - 1
-    found: npt.NDArray[np.int64] = table[places]
-    return found
-
-
-def buckets_of(period: Period, cuts: Cuts) -> slice:
-    """The buckets that a period is made of."""
-    if period.start is None:
-        return slice(cuts.undated, cuts.undated + 1)
-    return cuts.between(*_days_of(period))
-
-
-def _rows(book: Book, question: Question, cuts: Cuts) -> Rows:
-    """The versions that count at the instant asked for, in any of the periods."""
-    rows = book.view(question.recorded, question.effective)
-    is_asked = np.zeros(cuts.undated + 1, bool)
-    for period in question.periods:
-        is_asked[buckets_of(period, cuts)] = True
-    kept: Rows = rows[is_asked[bucket_of(cuts, book.versions.closes_on[rows])]]
-    return kept
 
 
 # Adding up
@@ -274,55 +125,60 @@ def _own(axis: Axis, question: Question, cuts: Cuts, cells: Grid) -> Amounts:
 
 
 def _added(place: Places, cells: Grid, axis: Axis, question: Question, cuts: Cuts) -> Amounts:
-    """The cells added up by node, period and measure."""
-    count = len(question.periods)
-    keys, chosen = [], []
-    of_bucket = np.full(cuts.undated + 1, -1, np.int64)
-    for number, period in enumerate(question.periods):
-        buckets = buckets_of(period, cuts)
-        if (of_bucket[buckets] >= 0).any():  # it overlaps another one
-            only = np.flatnonzero(
-                (cells.bucket >= buckets.start) & (cells.bucket < buckets.stop) & (place >= 0)
-            )
-            keys.append(place[only].astype(np.int64) * count + number)
-            chosen.append(only)
-        else:
-            of_bucket[buckets] = number
-    period_of = of_bucket[cells.bucket]
-    only = np.flatnonzero((period_of >= 0) & (place >= 0))
-    keys.append(place[only].astype(np.int64) * count + period_of[only])
-    chosen.append(only)
-    total = _summed(np.concatenate(keys), cells.measures[np.concatenate(chosen)], len(axis.tree) * count)
+    """The cells added up by node, period and measure; periods that overlap one after the other."""
+    count, length = len(question.periods), len(axis.tree) * len(question.periods)
+    total: Amounts | None = None
+    for of_bucket in _layers(question, cuts):
+        period = of_bucket[cells.bucket]
+        keys = np.where((period >= 0) & (place >= 0), place.astype(np.int64) * count + period, length)
+        added = _summed(keys, cells.measures, length)
+        total = added if total is None else total + added
+    if total is None:
+        total = np.zeros((length, MEASURES), cells.measures.dtype)
     return total.reshape(len(axis.tree), count, MEASURES)
 
 
+def _layers(question: Question, cuts: Cuts) -> Iterator[npt.NDArray[np.int64]]:
+    """For each bucket the number of its period, or -1; as often as there are periods that overlap."""
+    layers: list[npt.NDArray[np.int64]] = []
+    for number, period in enumerate(question.periods):
+        buckets = buckets_of(period, cuts)
+        free = next((layer for layer in layers if (layer[buckets] < 0).all()), None)
+        if free is None:
+            free = np.full(cuts.undated + 1, -1, np.int64)
+            layers.append(free)
+        free[buckets] = number
+    yield from layers
+
+
 def _summed(keys: npt.NDArray[np.int64], measures: Amounts, length: int) -> Amounts:
-    """The rows with each key added up: as floats where all sums are exact as such, which is fast."""
-    if not len(keys):
-        return np.zeros((length, MEASURES), measures.dtype)
-    if measures.dtype != object:
+    """The rows with each key below `length` added up: as floats where all sums are exact as such."""
+    if measures.dtype != object and len(keys):
         largest = max(int(measures.max()), -int(measures.min()))
         if largest * len(keys) < _EXACT:
             by_measure = np.empty((MEASURES, length), np.int64)
             for number in range(MEASURES):
-                by_measure[number] = np.bincount(keys, measures[:, number], length)
+                by_measure[number] = np.bincount(keys, measures[:, number], length + 1)[:length]
             return by_measure.T
     result = np.zeros((length, MEASURES), measures.dtype)
     order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    result[ordered[starts]] = np.add.reduceat(measures[order], starts, axis=0)
+    order = order[keys[order] < length]
+    if len(order):
+        ordered = keys[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        result[ordered[starts]] = np.add.reduceat(measures[order], starts, axis=0)
     return result
 
 
 # Deals with several parts
 
 
-def _with_parts(book: Book, axis: Axis, rows: Rows) -> Rows:
-    """The versions that may have several parts."""
-    several = np.zeros(len(rows), bool)
+def _with_parts(book: Book, axis: Axis) -> Rows:
+    """The versions that count now and may have several parts."""
     if axis.sharing is None and not (len(book.product_lines) + len(book.splits) + len(book.overlays)):
-        return rows[several]
+        return np.empty(0, np.int32)
+    rows = book.view()
+    several = np.zeros(len(rows), bool)
     for parts in (book.product_lines, book.splits, book.overlays):
         if len(parts):
             several |= parts.count[rows] > (axis.sharing is None)
@@ -380,3 +236,8 @@ def _again(
     )
     cells = grid(place[again], entries.bucket[chosen], entries.buckets, counted)
     return _added(cells.member.astype(np.int32), cells, axis, question, cuts)
+
+
+__all__ = [
+    "COUNTS", "Entries", "Places", "Sums", "entries_of", "lacking_in", "sums_of", "value_of", "whole_shares",
+]  # fmt: skip
