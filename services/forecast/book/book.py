@@ -117,6 +117,10 @@ class Book:
 
     def sums(self, basis: Basis) -> Grid:
         """The sums over all deals that count now."""
+        return self.cells(basis).grid()
+
+    def cells(self, basis: Basis) -> Cells:
+        """The sums over all deals that count now, which follow each change."""
         tenant = self.at()
         cells = self._cells.get(basis.key)
         if cells is None or cells.valued != tenant.valued:
@@ -124,7 +128,7 @@ class Book:
             if len(self._cells) > _KEPT_CELLS:
                 self._cells.popitem(last=False)
         self._cells.move_to_end(basis.key)
-        return cells.grid()
+        return cells
 
     def _whole(self, rows: Rows, converting: npt.NDArray[np.int32]) -> Rows:
         """Without the deals of leads whose conversion is under way."""

@@ -7,6 +7,7 @@ not by the number of deals.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from services.forecast.book.book import Book
 
 _SAFE: Final = 2**62
+_REMEMBERED: Final = 200
+"""How many changes whoever made sums out of the cells can follow, instead of adding all up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,9 @@ class Cells:
         self._count = len(sums.member)
         self._member, self._bucket, self._measures = sums.member, sums.bucket, sums.measures
         self._places: dict[int, int] | None = None
+        self.changes = 0
+        """How often something was added since they were made."""
+        self._journal: deque[Grid] = deque(maxlen=_REMEMBERED)
         largest = np.abs(sums.measures[:, : Measure.WEIGHTED + 1]).sum() if self._count else 0
         self._bound = int(largest) if sums.measures.dtype != object else _SAFE
 
@@ -140,6 +146,15 @@ class Cells:
         keys = (entries.member.astype(np.int64) + 1) * self._buckets + entries.bucket
         places = [self._place(key) for key in keys.tolist()]  # may make the measures longer
         np.add.at(self._measures, places, added)
+        self.changes += 1
+        self._journal.append(Grid(keys // self._buckets - 1, keys % self._buckets, added))
+
+    def since(self, changes: int) -> list[Grid] | None:
+        """What was added since there had been so many changes; None where that is too long ago."""
+        missed = self.changes - changes
+        if not 0 <= missed <= len(self._journal):
+            return None
+        return [self._journal[len(self._journal) - missed + place] for place in range(missed)]
 
     def _place(self, key: int) -> int:
         if self._places is None:
