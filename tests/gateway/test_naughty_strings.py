@@ -27,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "contacts": {"familyName": "x"},
     "leads": {"familyName": "x", "companyName": "x"},
     "opportunities": {"name": "x"},
+    "competitors": {"name": "x"},
     "products": {"name": "x", "code": "P-{}", "listPrice": MONEY, "isActive": True},
     "users": {"displayName": "x", "email": "user{}@acme.example", "roles": ["REP"]},
     "territories": {"name": "territory {}"},
@@ -40,13 +41,19 @@ BESIDE = {
     "units": {"code": "box", "numerator": "1"},
     "translations": {"language": "de"},
     "images": {"uri": "https://images.example/1.png"},
+    "team": {"userId": "0198c0de-0000-7000-8000-000000000001"},
+    "splits": {"userId": "0198c0de-0000-7000-8000-000000000001", "type": "OVERLAY", "percent": "100"},
+    "customDates": {"name": "x", "date": {"year": 2026, "month": 1, "day": 1}},
+    "products": {"name": "x"},
+    "strengths": {"text": "x"},
+    "weaknesses": {"text": "x"},
 }
 # Formats that the domain knows and the proto does not state.
 OF_THE_DOMAIN = {"number", "address", "time_zone", "language", "uri"}
 # Kept as it was typed elsewhere, or only together with something else.
 ELSEWHERE = {
     "external_ids", "stages", "lines", "line_items", "disqualify_reason", "lost_reason", "components", "options",
-    "attributes",
+    "attributes", "competitors",
 }  # fmt: skip
 AT_ONCE = 8
 
