@@ -108,6 +108,41 @@ def asking(token: str, user: str, password: str) -> Iterator[SignIn]:
 
 
 @forecast.command()
+def backtest(
+    first: Annotated[
+        str, typer.Option("--from", help="The first month: 2017-06; the earliest that can be predicted else.")
+    ] = "",
+    last: Annotated[str, typer.Option("--to", help="The last month; the last that is over else.")] = "",
+    by: Annotated[By, typer.Option(help="What the nodes are.")] = By.TEAM,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="How many levels are scored: the root and one below it else.")
+    ] = None,
+    months: Annotated[int, typer.Option(min=1, max=12, help="How many months at once: 3 for quarters.")] = 1,
+    currency: Annotated[str, typer.Option(help="The tenant's where it is left out.")] = "",
+    url: Url = LOCAL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for programs and for reports.")
+    ] = False,
+) -> None:
+    """Replay history: predict past months without knowing them, and score it.
+
+    Each month is predicted on the last day before it, by what was known
+    then, beside naive baselines with the quantiles of their own past
+    errors: error, bias, pinball loss, and how often what came lay between
+    P10 and P90. Months without history enough are refused, with the
+    reason. Exits as `sfa forecast` does.
+    """
+    from deploy.forecast_backtest import Question, replay
+
+    question = Question(first, last, by.name, depth, currency.upper(), months)
+    with asking(token, user, password) as sign_in:
+        asyncio.run(replay(url, sign_in, question, as_json=as_json))
+
+
+@forecast.command()
 def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file that is written.")] = Path(
         "forecast.html"

@@ -20,11 +20,9 @@ from services.forecast.prediction.histories import (
 )
 from services.forecast.prediction.model import Model
 from services.forecast.prediction.places import Places
-from services.forecast.prediction.simulation import Newcomers, OpenDeals, Worlds, simulate
+from services.forecast.prediction.simulation import RESPONSE, Newcomers, OpenDeals, Worlds, simulate
 
 _STEPS: Final = 6
-_RESPONSE: Final = 0.8
-"""How much more is won in a month for each rise of the rates of closing, about."""
 _MOST: Final = 1.5
 
 Placing = Callable[[Histories, Longs, Ints | None], Mapping[str, Places]]
@@ -90,7 +88,7 @@ def pace_shift(model: Model, known: Histories, months: Calendar) -> Floats:
     shift = np.zeros(len(months))
     for _ in range(_STEPS):  # what closes in one month cannot close in the next
         reached = expected_amounts(model, known, months, np.exp(shift))
-        shift = np.clip(shift + (target - np.log(np.maximum(reached, 1.0))) / _RESPONSE, -_MOST, _MOST)
+        shift = np.clip(shift + (target - np.log(np.maximum(reached, 1.0))) / RESPONSE, -_MOST, _MOST)
     return shift
 
 

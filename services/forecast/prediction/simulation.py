@@ -23,6 +23,8 @@ MOST_DRAWS: Final = 1000
 LEAST_DRAWS: Final = 200
 _PAIRS: Final = 2.0e8
 """How many deals times draws are worth waiting for."""
+RESPONSE: Final = 0.8
+"""How much more is won in a month for each rise of the rates of closing, about."""
 _CHUNK: Final = 1 << 18
 _FLUSH: Final = 1 << 21
 _QUADRATURE: Final = (0.125, 0.375, 0.625, 0.875)
@@ -75,7 +77,8 @@ class Shocks:
             unknown *= season.uncertainty(np.arange(PHASES, dtype=np.int32))[:, None]
             return (accident + unknown[months.phase]) * scale * model.caution
 
-        speed = one(model.clock.season) + model.pace.unknown * rng.standard_normal(draws)
+        lasting = np.hypot(model.pace.unknown, model.track.unknown / RESPONSE)
+        speed = one(model.clock.season) + lasting * rng.standard_normal(draws)
         speed += shift[:, None]
         return cls(speed, one(model.odds_season), one(model.arrivals.season))
 

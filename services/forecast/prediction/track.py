@@ -21,6 +21,7 @@ MOST_MONTHS: Final = 12
 _BELIEF_MONTHS: Final = 1.5
 """After how many months half of what it was off by on average is made good: the variance of one month's error,
 about 0.12 squared, over that of a lasting one, about 0.10 squared."""
+_LASTING: Final = 0.10
 _PHASE_MONTHS: Final = 0.16
 """The same for how a month of the quarter differs from the others: 0.12 squared over 0.30 squared."""
 _PRIOR_MONTHS: Final = 2.0
@@ -78,6 +79,11 @@ class Track:
         other = self.rate.at(months) + _lasting(self.run_rate)
         trusted = self.trust
         return np.clip(trusted * mended + (1 - trusted) * other - said, -_MOST, _MOST)
+
+    @property
+    def unknown(self) -> float:
+        """The standard deviation of what the model is off by lastingly, after what its record tells of that."""
+        return _LASTING / float(np.sqrt(1 + len(self.model) / _BELIEF_MONTHS))
 
     @property
     def trust(self) -> float:
