@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sfa.opportunities.v1 import history_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2
 
-from services.opportunities.domain import State
+from services.opportunities.domain import DETAILS, Opportunity, State
 from services.opportunities.domain.deal_history import (
     DealVersion,
     date_moves,
@@ -24,6 +24,7 @@ from services.opportunities.domain.deal_history import (
     time_in_stages,
     visits,
 )
+from services.opportunities.wire.deal_history import FIELDS, columns_of
 from tests.conftest import Join
 from tests.opportunities.sales import Sales, day_of, euros, instant
 
@@ -70,6 +71,13 @@ def test_days_in_stages_add_up_to_the_age_of_the_deal(steps: list[tuple[int, int
     spent = sum(days for _, _, days in time_in_stages(visits(ways), until))
     assert spent == days_between(min(way.effective_at for way in ways), until)
     assert visits(ways) == visits(reversed(ways))
+
+
+def test_every_field_of_a_deal_has_a_history() -> None:
+    columns = {*DETAILS, *Opportunity.__dataclass_fields__}
+    assert len(FIELDS) > 30
+    for name in FIELDS:
+        assert set(columns_of([name])) <= columns, name
 
 
 @pytest.fixture

@@ -47,22 +47,32 @@ class BoardStore:
             is_needed=asked.policy is RatePolicy.BOOKING,
         )
         deals = converted(deals, asked, self._tenant.reporting_currency)
-        probabilities = _table(
-            "stage_chances",
-            stage_id=([stage.id for stage in pipeline.stages], sa.Uuid),
+        # a deal that still stands in a stage which was taken out counts where that stage's deals go
+        known = {
+            stage.id: pipeline.standing(stage.id) for stage in (*pipeline.stages, *pipeline.retired_stages)
+        }
+        standing = _table(
+            "standing",
+            stood_in=(list(known), sa.Uuid),
+            counts_in=([stage.id for stage in known.values()], sa.Uuid),
             probability=(
-                [stage.probability if stage.kind is State.OPEN else 0 for stage in pipeline.stages],
+                [stage.probability if stage.kind is State.OPEN else 0 for stage in known.values()],
                 sa.Integer,
             ),
         )
+        column = sa.func.coalesce(standing.c.counts_in, deals.c.stage_id).label("column")
         place = sa.func.row_number().over(
-            partition_by=deals.c.stage_id, order_by=(deals.c.converted.desc().nulls_last(), deals.c.id)
+            partition_by=column, order_by=(deals.c.converted.desc().nulls_last(), deals.c.id)
         )
-        placed = sa.select(*deals.c, place.label("place")).subquery("placed")
+        placed = (
+            sa.select(*deals.c, column, standing.c.probability, place.label("place"))
+            .select_from(deals.outerjoin(standing, standing.c.stood_in == deals.c.stage_id))
+            .subquery("placed")
+        )
         each = placed.c
         has_no_rate = sa.and_(each.amount.is_not(None), each.converted.is_(None))
         weighted = in_minor_units(
-            each.converted * probabilities.c.probability / sa.literal_column("100.0"), asked.currency
+            each.converted * each.probability / sa.literal_column("100.0"), asked.currency
         )
         is_top = each.place <= sa.literal(shown.top, sa.Integer)
 
@@ -71,7 +81,7 @@ class BoardStore:
 
         rows = await self.tx.read(
             sa.select(
-                each.stage_id,
+                each.column.label("stage_id"),
                 each.currency,
                 sa.func.count().label("deals"),
                 sa.func.count(each.amount).label("priced"),
@@ -87,8 +97,8 @@ class BoardStore:
                 top(each.id).label("ids"),
                 top(each.converted).label("amounts"),
             )
-            .select_from(placed.outerjoin(probabilities, probabilities.c.stage_id == each.stage_id))
-            .group_by(each.stage_id, each.currency)
+            .select_from(placed)
+            .group_by(each.column, each.currency)
         )
         return _gathered(rows)
 

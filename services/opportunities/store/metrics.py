@@ -21,7 +21,6 @@ from services.opportunities.domain.figures import (
 from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
 from services.opportunities.store.conversion import NEVER, converted, in_minor_units
-from services.opportunities.store.opportunities import OpportunityStore
 from services.opportunities.store.tenant_settings import Tenant
 from services.opportunities.tables import opportunities
 from services.opportunities.tables.competitors import customers
@@ -108,9 +107,9 @@ class MetricsStore:
         deal = sa.select(opportunities.c.id).where(
             opportunities.c.id == stage_visits.c.deal_id, opportunities.c.deleted_at.is_(None)
         )
-        visible = OpportunityStore(self.call).visible()
-        if visible is not None:
-            deal = deal.where(visible)
+        owned = scope.owned_by_those_below(self.call)
+        if owned is not None:
+            deal = deal.where(owned)
         if owners:
             deal = deal.where(opportunities.c.owner_id == scope.any_of(owners))
         way: dict[str, Any] = {

@@ -1,5 +1,5 @@
-"""Which deals a figure is made of: those that are, or those that were at an instant; of those that the caller sees
-today."""
+"""Which deals a figure is made of: those that are, or those that were at an instant; of those that belong today to
+whom the caller looks after."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,10 +9,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from chassis import sight
 from chassis.call import Call
 from services.opportunities.domain.figures import Question
 from services.opportunities.store.conversion import NEVER
-from services.opportunities.store.opportunities import OpportunityStore
 from services.opportunities.tables import opportunities
 from services.opportunities.tables.metrics import deal_versions, stage_visits
 
@@ -28,8 +28,8 @@ def live(call: Call, names: Sequence[str]) -> tuple[sa.Select[Any], Any]:
     """Some columns of the deals as they are at this moment, and what to narrow them by."""
     table = opportunities.c
     statement = sa.select(*(table[name] for name in names)).where(table.deleted_at.is_(None))
-    visible = OpportunityStore(call).visible()
-    return statement if visible is None else statement.where(visible), table
+    owned = owned_by_those_below(call)
+    return statement if owned is None else statement.where(owned), table
 
 
 def recorded(call: Call, asked: Question, names: Sequence[str] = ()) -> tuple[sa.Select[Any], Any]:
@@ -54,11 +54,17 @@ def recorded(call: Call, asked: Question, names: Sequence[str] = ()) -> tuple[sa
         conditions = []
     columns = [deals.c[name] for name in names] if names else [*deals.c]
     statement = sa.select(*columns).where(*conditions, sa.not_(deals.c.deleted))
-    visible = OpportunityStore(call).visible()
-    if visible is not None:
-        seen = sa.select(opportunities.c.id).where(opportunities.c.id == deals.c.id, visible)
+    owned = owned_by_those_below(call)
+    if owned is not None:
+        seen = sa.select(opportunities.c.id).where(opportunities.c.id == deals.c.id, owned)
         statement = statement.where(seen.exists())
     return statement, deals.c
+
+
+def owned_by_those_below(call: Call) -> sa.ColumnElement[bool] | None:
+    """That a deal belongs to the caller or to somebody below, None for all. Deals that the caller is only in, as one
+    of a team, are in their owners' figures."""
+    return sight.condition(call, opportunities.c.owner_id)
 
 
 def narrowed(statement: sa.Select[Any], columns: Any, asked: Question) -> sa.Select[Any]:

@@ -24,9 +24,12 @@ FIELDS: Final = {
 _COLUMNS: Final = {
     "close_time": ("closed_at",),
     "delete_time": ("deleted_at",),
-    "splits": ("details", "amount"),
+    "splits": ("splits", "amount"),
+    "closed_from_stage_id": ("closed_from",),
+    "sibling_quote_ids": ("quote_links",),
+    "order_notices": ("quote_links",),
 }
-"""Where a field stands in the changes under another name; what is in no column of its own is in the details."""
+"""Where a field stands in the changes under another name; what is in the details goes by its own name."""
 
 
 class FieldUnknown(InvalidArgument):
@@ -48,7 +51,7 @@ def columns_of(fields: Sequence[str]) -> list[str]:
     for name in fields:
         if name not in FIELDS:
             raise FieldUnknown(name)
-        result += _COLUMNS.get(name, (name, "details"))
+        result += _COLUMNS.get(name, (name,))
     return result
 
 
