@@ -166,10 +166,10 @@ def report(
             "--business-time", help="As things were then, not as they were recorded: for imported history."
         ),
     ] = False,
-    backtest: Annotated[
-        bool,
-        typer.Option("--backtest/--no-backtest", help="Whether history is replayed, which takes its time."),
-    ] = True,
+    replayed: Annotated[
+        str,
+        typer.Option("--backtest", help="Which months are replayed: 2017-06..2017-12, or none; twelve else."),
+    ] = "",
     url: Url = LOCAL,
     user: User = "",
     password: Password = "",
@@ -187,7 +187,7 @@ def report(
     with asking(token, user, password) as sign_in:
         write(
             url, sign_in, output, period=period, group_by=by.name, currency=currency.upper(), node=node,
-            depth=depth, as_of=as_of, since=since, business_time=business_time, backtest=backtest,
+            depth=depth, as_of=as_of, since=since, business_time=business_time, backtest=replayed,
         )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def write(
     as_of: str,
     since: str,
     business_time: bool,
-    backtest: bool,
+    backtest: str,
 ) -> None:
     """Writes the page, and says where it is."""
     wanted = Wanted(

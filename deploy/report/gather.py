@@ -45,8 +45,8 @@ class Wanted:
     """Whether that is when things were true, and not when they were recorded."""
     since: datetime | None = None
     """From when on changes are told; from the first day of the period where it is None."""
-    backtest: bool = True
-    """Whether history is replayed, which takes its time."""
+    backtest: str = ""
+    """Which months are replayed: `2017-06..2017-12`, or `none`; twelve of them where it is empty."""
 
     def parameters(self) -> dict[str, str]:
         """As the query of a request, but for the period."""
@@ -75,11 +75,12 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
         judged = await api.get("/v1/forecast/judgement", **of_period, **depth, **bare, categories="COMMIT")
     changes = await api.get("/v1/forecast:changes", **_between(wanted, period, now), depth="0")
     won = await _won(api, wanted, period["id"])
+    waterfall = _waterfall(changes)
     rows = list(_rows(forecast, period["id"], attained, judged))
     at = wanted.as_of or now
     start, end = day_of(period["startDate"]), day_of(period["endDate"])
     course = Course(start, end, at.date(), won, rows[0].quota if rows else None, now.date())
-    found = await prediction(api, wanted.parameters(), period["id"], course, backtest=wanted.backtest)
+    found = await prediction(api, wanted.parameters(), period["id"], course, _months(wanted.backtest, course))
     time = "as things were on" if wanted.in_business_time else "as of"
     return Report(
         title=f"Forecast report: {period['name']}",
@@ -88,13 +89,27 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
         group_by=_by(wanted.group_by),
         cards=list(_cards(rows, attained, found)),
         rows=rows,
-        waterfall=_waterfall(changes),
+        waterfall=waterfall,
         fan=found.fan,
         calibration=found.calibration,
         backtest=found.backtest,
-        missing=found.missing,
+        missing={"waterfall": "Nothing stood in the period, and nothing changed."} | found.missing,
         remarks=list(_remarks(forecast, attained)),
     )
+
+
+def _months(text: str, course: Course) -> tuple[str, str] | None:
+    """The first and the last month that a backtest is asked for: the twelve that end with the period, or
+    with the last one that is over."""
+    if text == "none":
+        return None
+    if text:
+        first, _, last = text.partition("..")
+        return first, last or first
+    over = course.today.replace(day=1) - timedelta(days=1)
+    end = min(course.end, over)
+    number = end.year * 12 + end.month - 12
+    return f"{number // 12:04}-{number % 12 + 1:02}", f"{end.year:04}-{end.month:02}"
 
 
 def _by(group_by: str) -> str:
@@ -214,6 +229,8 @@ def _waterfall(changes: Document) -> Waterfall | None:
         if amount or deals:
             label = _REASONS.get(each["reason"], each["reason"].capitalize())
             bars.append(Bar(label, amount, deals))
+    if len(bars) == 1 and not bars[0].amount:
+        return None
     bars.append(Bar(last, amount_of(top["closing"]["amount"]), int(top["closing"].get("deals", 0)), True))
     return Waterfall(opening, closing, bars)
 

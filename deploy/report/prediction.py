@@ -54,9 +54,10 @@ class Prediction:
 
 
 async def prediction(
-    api: Api, parameters: Mapping[str, str], period: str, course: Course, *, backtest: bool
+    api: Api, parameters: Mapping[str, str], period: str, course: Course, months: tuple[str, str] | None
 ) -> Prediction:
-    """Asks for the prediction, and for a backtest; what is refused is left out, with the reason."""
+    """Asks for the prediction, and for a backtest of some months; what is refused is left out, with the
+    reason."""
     found = Prediction(fan=course.fan())
     quota = {} if course.quota is None else {"quota": f"{course.quota:f}"}
     try:
@@ -64,8 +65,9 @@ async def prediction(
         found.fan = _fan(predicted, course)
     except Problem as problem:
         found.missing["prediction"] = str(problem)
-    if backtest:
+    if months is not None:
         asked = {key: value for key, value in parameters.items() if key in ("groupBy", "currency")}
+        asked |= {"firstPeriod": months[0], "lastPeriod": months[1]}
         try:
             look_back([step async for step in api.events("/v1/forecast:backtest", **asked)], found)
         except Problem as problem:
@@ -107,11 +109,11 @@ def look_back(steps: Iterable[Document], found: Prediction) -> None:
             refused[step["periodId"]] = step["refused"]
         elif step.get("periodId"):
             periods.append(step["periodId"])
-    if not last:
-        found.missing["backtest"] = "The backtest was cut off before it was done."
-        return
     if not last.get("scores"):
-        found.missing["backtest"] = next(iter(refused.values()), "There is no month to look back at.")
+        done = (
+            "There is no month to look back at." if last else "The backtest was cut off before it was done."
+        )
+        found.missing["backtest"] = next(reversed(refused.values()), done) if not periods else done
         return
     remarks = [f"{periods[0]} to {periods[-1]}, each predicted on the last day before it."] if periods else []
     remarks += [f"{' to '.join(_ends(months))} {sentence}" for sentence, months in _grouped(refused)]

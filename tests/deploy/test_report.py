@@ -30,7 +30,7 @@ from deploy.report.content import (
     Waterfall,
 )
 from deploy.report.drawing import LETTER, Drawing, cut, short, signed, spread, ticks, whole
-from deploy.report.gather import Wanted, _between, _merged, _rows, _waterfall
+from deploy.report.gather import Wanted, _between, _merged, _months, _rows, _waterfall
 from deploy.report.page import NARROW, WIDE, page
 from deploy.report.prediction import Course, Prediction, _fan, look_back
 
@@ -220,6 +220,15 @@ def test_changes_are_told_from_before_the_first_day_on() -> None:
     assert (early["openingTime"], early["axis"]) == ("2017-08-02T00:00:00Z", "RECORDED")
 
 
+def test_the_backtest_looks_at_the_year_up_to_the_period() -> None:
+    course = Course(START, END, START, (), None, date(2026, 1, 1))
+    assert _months("", course) == ("2017-01", "2017-12")
+    assert _months("", replace(course, today=date(2017, 11, 20))) == ("2016-11", "2017-10")
+    assert _months("2017-06..2017-12", course) == ("2017-06", "2017-12")
+    assert _months("2017-06", course) == ("2017-06", "2017-06")
+    assert _months("none", course) is None
+
+
 def test_a_day_stands_for_its_end_or_its_beginning() -> None:
     assert instant_of("2017-09-30", "--as-of", time.max) == datetime(2017, 9, 30, 23, 59, 59, 999999, UTC)
     assert instant_of("2017-09-30T10:00:00Z", "--as-of", time.max) == datetime(2017, 9, 30, 10, tzinfo=UTC)
@@ -296,5 +305,8 @@ def test_a_backtest_that_came_to_nothing_says_why() -> None:
     look_back([{"periodId": "2017-06", "refused": "Too little was won."}, {"isDone": True}], too_short)
     look_back([{"isDone": True}], nothing)
     assert "cut off" in cut_off.missing["backtest"]
+    refused = Prediction()
+    look_back([{"periodId": "2017-06", "refused": "Too little was won."}], refused)
+    assert refused.missing["backtest"] == "Too little was won."
     assert too_short.missing["backtest"] == "Too little was won."
     assert nothing.missing["backtest"] == "There is no month to look back at."

@@ -62,6 +62,7 @@ async def test_real_sales_data_in_and_every_figure_out(company: Company) -> None
         await the_api_has_every_figure(client, files)
         await every_deal_has_its_past(client, files)
         await the_forecast_has_every_figure(client, files)
+        await the_report_shows_them(company)
         await everybody_sees_their_part(company, client, files)
         await again_nothing_changes(company, client, folder)
 
@@ -235,6 +236,29 @@ async def the_forecast_has_every_figure(client: httpx.AsyncClient, files: Files)
     assert await by("PRODUCT", "PRODUCT") == files.won(lambda deal: deal["product"])
     audit = (await client.post("/v1/forecast:audit", json={})).json()
     assert (audit["consistent"], audit["deals"], audit["differenceCount"]) == (True, "8800", "0")
+
+
+async def the_report_shows_them(company: Company) -> None:
+    """As things were in the middle of the fourth quarter, with what was won in all of it drawn in."""
+    file = company.folder / "report.html"
+    options = (
+        "--period",
+        "2017-Q4",
+        "--as-of",
+        "2017-11-15",
+        "--business-time",
+        "--backtest",
+        "none",
+        "-o",
+        file,
+    )
+    process = await company.sfa("forecast", "report", *options)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    page = file.read_text("utf-8")
+    assert "Forecast report: Q4 2017" in page
+    assert "Actual 2.8 M" in page
+    assert all(f'title="{name}"' in page for name in ("All", "Melvin Marxen", "Darcel Schlecht"))
 
 
 async def everybody_sees_their_part(company: Company, client: httpx.AsyncClient, files: Files) -> None:
