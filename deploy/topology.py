@@ -37,14 +37,22 @@ SERVICES: Final = {
         Part("identity", asks=("contacts", "leads", "opportunities", "quotes"), hears=()),
         Part("contacts", asks=(), hears=("identity", "leads", "opportunities", "quotes")),
         Part("leads", asks=("contacts", "opportunities"), hears=("identity",)),
-        Part("opportunities", asks=("contacts", "quotes"), hears=("identity", "contacts", "quotes")),
+        Part(
+            "opportunities",
+            asks=("contacts", "quotes"),
+            hears=("identity", "contacts", "opportunities", "quotes"),
+        ),
         Part(
             "quotes",
             asks=("contacts", "opportunities"),
             hears=("identity", "contacts", "opportunities"),
             admits=("erp",),
         ),
-        Part("forecast", asks=("opportunities",), hears=("identity", "leads", "opportunities", "quotes")),
+        Part(
+            "forecast",
+            asks=("opportunities",),
+            hears=("contacts", "identity", "leads", "opportunities", "quotes"),
+        ),
     )
 }
 GATEWAY: Final = Part("gateway", asks=tuple(SERVICES), hears=("identity",))
