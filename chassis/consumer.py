@@ -47,7 +47,7 @@ AGE: Final = Histogram(
 _BATCH: Final = 500
 _PACE_SECONDS: Final = 0.008
 """How long after one batch was done the next begins at the earliest: events that come fast share a transaction."""
-_OWN_PACE_SECONDS: Final = 0.1
+_OWN_PACE_SECONDS: Final = 0.25
 """The same for what the service wrote itself: nobody waits for that, and it must not slow down who writes."""
 _ACK_SECONDS: Final = 60
 _ATTEMPTS: Final = 5

@@ -1,7 +1,7 @@
 """What the service keeps of events, its own among them, so that alerts, the board and metrics need not read whole
 histories: versions of deals as columns, visits of stages, exchange rates, what the tenant has set.
 
-A deal is written with one statement; all of this follows from its event, within a tenth of a second.
+A deal is written with one statement; all of this follows from its event, within a quarter of a second.
 """
 
 from collections.abc import Sequence

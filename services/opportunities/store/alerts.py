@@ -26,6 +26,60 @@ _DUE: Final = Prepared(
     sa.text("SELECT kind, due_at FROM due_work WHERE kind = ANY(:kinds) AND parked_at IS NULL")
 )
 _MOST_VERSIONS: Final = 200
+_UPSERT: Final = insert(deal_watches).values(deal_id=sa.bindparam("deal_id"), next_at=sa.bindparam("next_at"))
+_KEEP: Final = Prepared(
+    _UPSERT.on_conflict_do_update(
+        index_elements=["tenant_id", "deal_id"], set_={"next_at": _UPSERT.excluded.next_at}
+    )
+)
+_DEALS: Final[Any] = sa.bindparam("deals", type_=sa.ARRAY(sa.Uuid))
+_FORGET: Final = Prepared(sa.delete(deal_watches).where(deal_watches.c.deal_id == sa.any_(_DEALS)))
+
+
+def _past() -> Prepared:
+    """When each deal came into its first stage, and into the one that it stands in."""
+    visits = stage_visits.c
+    wanted = sa.func.unnest(_DEALS).table_valued(sa.column("id", sa.Uuid)).render_derived("wanted")
+    at = sa.bindparam("at", type_=sa.DateTime(timezone=True))
+
+    def visit(*order: sa.ColumnElement[Any]) -> Any:
+        return (
+            sa.select(visits.entered_at)
+            .where(visits.deal_id == wanted.c.id, visits.entered_at <= at)
+            .order_by(*order)
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    return Prepared(
+        sa.select(
+            wanted.c.id,
+            visit(visits.entered_at, visits.version).label("booked_at"),
+            visit(visits.entered_at.desc(), visits.version.desc()).label("entered_at"),
+        )
+    )
+
+
+def _amounts() -> Prepared:
+    """The last version of each deal before a time began, and those since."""
+    versions = deal_versions.alias("versions")
+    wanted = sa.func.unnest(_DEALS).table_valued(sa.column("id", sa.Uuid)).render_derived("wanted")
+    begins = sa.bindparam("begins", type_=sa.DateTime(timezone=True))
+    columns = (versions.c.amount, versions.c.currency, versions.c.effective_at, versions.c.version)
+    latest = (versions.c.effective_at.desc(), versions.c.version.desc())
+    of_deal = sa.select(*columns).where(versions.c.id == wanted.c.id).order_by(*latest)
+    before = of_deal.where(versions.c.effective_at <= begins).limit(1)
+    since = of_deal.where(versions.c.effective_at > begins).limit(_MOST_VERSIONS)
+    both = sa.union_all(before, since).lateral("both")
+    return Prepared(
+        sa.select(wanted.c.id, both.c.amount, both.c.currency, both.c.effective_at)
+        .select_from(wanted.join(both, sa.true()))
+        .order_by(wanted.c.id, both.c.effective_at, both.c.version)
+    )
+
+
+_PAST: Final = _past()
+_AMOUNTS: Final = _amounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +159,10 @@ class WatchStore:
 
     async def keep(self, times: Mapping[UUID, datetime | None]) -> None:
         """Notes when each of some deals is to be looked at again; never where there is no time."""
-        first = insert(deal_watches).values(deal_id=sa.bindparam("deal_id"), next_at=sa.bindparam("next_at"))
-        upsert = first.on_conflict_do_update(
-            index_elements=["tenant_id", "deal_id"], set_={"next_at": first.excluded.next_at}
-        )
         rows = [{"deal_id": deal, "next_at": at} for deal, at in times.items() if at is not None]
-        await self.tx.executemany(upsert, rows)
+        await self.tx.executemany(_KEEP, rows)
         if over := [deal for deal, at in times.items() if at is None]:
-            await self.tx.execute(
-                sa.delete(deal_watches).where(
-                    deal_watches.c.deal_id == sa.any_(sa.literal(over, sa.ARRAY(sa.Uuid)))
-                )
-            )
+            await self.tx.execute(_FORGET, {"deals": over})
 
     async def bring_forward(self, deal: UUID, at: datetime) -> None:
         """Notes that a deal is to be looked at by an instant."""
@@ -149,61 +195,14 @@ class WatchStore:
 
     async def past(self, deals: Sequence[UUID], at: datetime) -> dict[UUID, Past]:
         """Since when deals have been there, and stood in their stage, in business time."""
-        visits = stage_visits.c
-        wanted = (
-            sa.func.unnest(sa.literal(list(deals), sa.ARRAY(sa.Uuid)))
-            .table_valued(sa.column("id", sa.Uuid))
-            .render_derived("wanted")
-        )
-
-        def visit(*order: sa.ColumnElement[Any]) -> Any:
-            return (
-                sa.select(visits.entered_at)
-                .where(visits.deal_id == wanted.c.id, visits.entered_at <= at)
-                .order_by(*order)
-                .limit(1)
-                .scalar_subquery()
-            )
-
-        rows = await self.tx.fetch(
-            sa.select(
-                wanted.c.id,
-                visit(visits.entered_at, visits.version).label("booked_at"),
-                visit(visits.entered_at.desc(), visits.version.desc()).label("entered_at"),
-            )
-        )
+        rows = await self.tx.fetch(_PAST, {"deals": list(deals), "at": at})
         return {row["id"]: Past(row["booked_at"], row["entered_at"]) for row in rows}
 
     async def former_amounts(
         self, deals: Sequence[UUID], window: timedelta, at: datetime
     ) -> dict[UUID, tuple[FormerAmount, ...]]:
         """What each of some deals was worth when a time began, or at first, and whenever that changed since."""
-        versions = deal_versions.alias("versions")
-        wanted = (
-            sa.func.unnest(sa.literal(list(deals), sa.ARRAY(sa.Uuid)))
-            .table_valued(sa.column("id", sa.Uuid))
-            .render_derived("wanted")
-        )
-        begins = sa.literal(at - window, sa.DateTime(timezone=True))
-        columns = (versions.c.amount, versions.c.currency, versions.c.effective_at, versions.c.version)
-        before = (
-            sa.select(*columns)
-            .where(versions.c.id == wanted.c.id, versions.c.effective_at <= begins)
-            .order_by(versions.c.effective_at.desc(), versions.c.version.desc())
-            .limit(1)
-        )
-        since = (
-            sa.select(*columns)
-            .where(versions.c.id == wanted.c.id, versions.c.effective_at > begins)
-            .order_by(versions.c.effective_at.desc(), versions.c.version.desc())
-            .limit(_MOST_VERSIONS)
-        )
-        both = sa.union_all(before, since).lateral("both")
-        rows = await self.tx.fetch(
-            sa.select(wanted.c.id, both.c.amount, both.c.currency, both.c.effective_at)
-            .select_from(wanted.join(both, sa.true()))
-            .order_by(wanted.c.id, both.c.effective_at, both.c.version)
-        )
+        rows = await self.tx.fetch(_AMOUNTS, {"deals": list(deals), "begins": at - window})
         found: dict[UUID, list[FormerAmount]] = {}
         for row in rows:
             amount = Money(row["amount"], row["currency"]) if row["amount"] is not None else None

@@ -2,12 +2,14 @@
 and however often it is heard."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.call import Call
+from chassis.database import Prepared
 
 
 class RecordedStore:
@@ -31,12 +33,16 @@ class RecordedStore:
         await self.tx.executemany(_insert(table), rows)
 
 
-def _insert(table: sa.Table) -> sa.Insert:
+@cache
+def _insert(table: sa.Table) -> Prepared:
     given = [column.name for column in table.columns if column.name != "recorded_until"]
-    return insert(table).values({name: sa.bindparam(name) for name in given}).on_conflict_do_nothing()
+    return Prepared(
+        insert(table).values({name: sa.bindparam(name) for name in given}).on_conflict_do_nothing()
+    )
 
 
-def _succeed(table: sa.Table) -> sa.Update:
+@cache
+def _succeed(table: sa.Table) -> Prepared:
     """Says of what was just heard, and of what came right before it, until when it holds."""
     heard = (
         sa.func.unnest(
@@ -68,7 +74,7 @@ def _succeed(table: sa.Table) -> sa.Update:
         .scalar_subquery()
     )
     until = sa.func.coalesce(following, sa.literal_column("'infinity'::timestamptz"))
-    return (
+    return Prepared(
         sa.update(table)
         .values(recorded_until=until)
         .where(table.c.id == pairs.c.id, table.c.version == pairs.c.version, table.c.recorded_until != until)

@@ -36,7 +36,7 @@ def recorded(call: Call, asked: Question, names: Sequence[str] = ()) -> tuple[sa
     """Some columns (all, where none are named) of the deals as they were recorded at an instant, or in the world at
     one, or as they are where neither is said; and what to narrow them by.
 
-    What happened within the last tenth of a second may not be there yet.
+    What happened within the last quarter of a second may not be there yet.
     """
     versions: Any = deal_versions
     at = sa.literal(asked.as_of or NEVER, sa.DateTime(timezone=True))
