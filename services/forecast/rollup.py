@@ -138,7 +138,7 @@ class RollUp:
         top = axis.tree.place(node_id)
         sums = sums_of(self.book, axis, question)
         shown = axis.tree.within(top, depth)
-        shown = shown[(sums.deals()[shown] > 0) | (shown == top)]
+        shown = shown[(sums.deals(shown) > 0) | (shown == top)]
         return RolledUp(self.book, question, axis, sums, shown)
 
     def question(self, asked: Asked, periods: Sequence[str]) -> Question:

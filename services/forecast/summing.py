@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from services.forecast.book.cells import Basis
+from services.forecast.book.cells import Basis, Cells
 from services.forecast.book.exact import Amounts
 from services.forecast.book.grid import DEALS, MEASURES, Cuts, Grid, Measure, grid
 from services.forecast.book.valuing import Valued
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from services.forecast.book.book import Book
 
 _MOST_KEPT: Final = 6
+_FEW: Final = 500
+"""Up to how many cells that changed sums are followed, instead of being added up again."""
 _EXACT: Final = 2.0**52
 COUNTS: Final = slice(Measure.OMITTED_DEALS, MEASURES)
 
@@ -63,16 +65,50 @@ class Sums:
         found = self.running[self.tree.after[places]] - self.running[places]
         return found if self.twice is None else found - self.twice[places]
 
-    def deals(self) -> npt.NDArray[np.int64]:
-        """How many deals each node has with everything below it, over all periods; for what is to be shown,
-        a deal that was counted twice does not matter."""
-        running = self.running[:, :, DEALS].sum(axis=(1, 2)).astype(np.int64)
-        found: npt.NDArray[np.int64] = running[self.tree.after] - running[: len(self.tree)]
-        return found
+    def deals(self, places: Places) -> npt.NDArray[np.int64]:
+        """How many deals some nodes have with everything below them, over all periods; for what is to be
+        shown, a deal that was counted twice does not matter."""
+        counts = self.running[:, :, DEALS]
+        found = counts[self.tree.after[places]] - counts[places]
+        total: npt.NDArray[np.int64] = found.sum(axis=(1, 2)).astype(np.int64)
+        return total
 
 
-_KEPT: WeakKeyDictionary[Book, OrderedDict[Any, tuple[Axis, Sums]]] = WeakKeyDictionary()
-"""What was summed up last of each book; nothing of it holds any longer once the book takes something in."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Sums of the deals as they were at a state of the book, and up to which change of which cells."""
+
+    axis: Axis
+    state: tuple[int, int]
+    basis: Basis
+    sums: Sums
+    cells: Cells
+    changes: int
+
+    def followed(self, book: Book, question: Question, state: tuple[int, int]) -> Kept | None:
+        """The same with what was added to the cells since; None where all has to be added up again."""
+        cells = book.cells(self.basis)
+        news = cells.since(self.changes) if cells is self.cells and not self.axis.may_share else None
+        if news is None or sum(len(each.member) for each in news) > _FEW:
+            return None
+        own, running = self.sums.own.copy(), self.sums.running.copy()
+        cuts = self.basis.cuts
+        layers = list(_layers(question, cuts))
+        for each in news:
+            if each.measures.dtype != own.dtype:
+                return None
+            place = _placed(self.axis, cuts, each)
+            for of_bucket in layers:
+                period = of_bucket[each.bucket]
+                for number in np.flatnonzero((place >= 0) & (period >= 0)).tolist():
+                    own[place[number], period[number]] += each.measures[number]
+                    running[place[number] + 1 :, period[number]] += each.measures[number]
+        sums = replace(self.sums, own=own, running=running)
+        return replace(self, state=state, sums=sums, changes=cells.changes)
+
+
+_KEPT: WeakKeyDictionary[Book, OrderedDict[Any, Kept]] = WeakKeyDictionary()
+"""What was summed up last of each book."""
 
 
 def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None) -> Sums:
@@ -82,18 +118,33 @@ def sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None
         return _sums_of(book, axis, question, rows)
     kept = _KEPT.setdefault(book, OrderedDict())
     state = book.seen, len(book.versions)
-    key = (id(axis), state, question.currency, question.today, tuple(question.periods))
+    key = (id(axis), question.currency, question.today, tuple(question.periods))
     known = kept.get(key)
-    if known is None or known[0] is not axis:
-        known = kept[key] = axis, _sums_of(book, axis, question)
-        if len(kept) > _MOST_KEPT:
-            kept.popitem(last=False)
-    return known[1]
+    if known is not None and known.axis is axis:
+        if known.state == state:
+            return known.sums
+        known = known.followed(book, question, state)
+    else:
+        known = None
+    if known is None:
+        basis = _basis(book, axis, question)
+        cells = book.cells(basis)
+        known = Kept(axis, state, basis, _sums_of(book, axis, question), cells, cells.changes)
+    kept[key] = known
+    kept.move_to_end(key)
+    if len(kept) > _MOST_KEPT:
+        kept.popitem(last=False)
+    return known.sums
+
+
+def _basis(book: Book, axis: Axis, question: Question) -> Basis:
+    cuts = cuts_of(question, settings_of(book, question).calendar, axis)
+    return Basis(axis.dimension, question.currency, question.today, cuts)
 
 
 def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = None) -> Sums:
-    cuts = cuts_of(question, settings_of(book, question).calendar, axis)
-    basis = Basis(axis.dimension, question.currency, question.today, cuts)
+    basis = _basis(book, axis, question)
+    cuts = basis.cuts
     is_kept = question.is_live and axis.is_kept and question.rate_date is RateDate.CLOSE
     entries: Entries | None = None
     if is_kept and rows is None:
@@ -119,9 +170,13 @@ def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = Non
 
 def _own(axis: Axis, question: Question, cuts: Cuts, cells: Grid) -> Amounts:
     """What each node has itself: by node, period and measure."""
+    return _added(_placed(axis, cuts, cells), cells, axis, question, cuts)
+
+
+def _placed(axis: Axis, cuts: Cuts, cells: Grid) -> Places:
+    """Where each cell stands."""
     days = np.array([-(1 << 31), *cuts.days, UNDATED], np.int64)
-    place = axis.place(cells.member, days[cells.bucket])
-    return _added(place, cells, axis, question, cuts)
+    return axis.place(cells.member, days[cells.bucket])
 
 
 def _added(place: Places, cells: Grid, axis: Axis, question: Question, cuts: Cuts) -> Amounts:
