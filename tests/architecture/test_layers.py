@@ -21,7 +21,14 @@ LAYERS = {
     "servicer": {"domain", "wire", "tables", "store"},
     "subscribers": {"domain", "wire", "tables", "store"},
 }
-DOMAIN_MAY_IMPORT = {"chassis.channels", "chassis.entity", "chassis.errors", "chassis.ids", "chassis.money"}
+DOMAIN_MAY_IMPORT = {
+    "chassis.channels",
+    "chassis.entity",
+    "chassis.errors",
+    "chassis.fiscal",
+    "chassis.ids",
+    "chassis.money",
+}
 FILES = {"README.md", "__init__.py", "service.py", "servicer", "subscribers", "wire", "store", "tables", "domain",
          "migrations"}  # fmt: skip
 
