@@ -101,13 +101,14 @@ class Attainment:
         standing = Standing.of(book, replace(question, periods=added))
         conversion = Conversion(standing)
         stated = _stated(quotas, calendar, conversion)
+        depth = asked.depth if asked.HasField("depth") else None
+        places = standing.within(asked.node_id, depth)
         cells: dict[int, list[pb.AttainmentCell]] = {}
         for each in windows:
             assigned = _assigned(standing, stated, calendar, each.period)
-            for place, cell in _cells(standing, each, assigned):
+            for place, cell in _cells(standing, each, assigned, places):
                 cells.setdefault(place, []).append(cell)
-        wanted = {standing.tree.nodes[place].id for place in cells}
-        shown = standing.shown(asked.node_id, asked.depth if asked.HasField("depth") else None, wanted)
+        shown = standing.shown(places, cells)
         answer = pb.QuotaAttainment(
             group_by=forecast_pb2.Forecast.GroupBy.ValueType(group_by),
             currency=question.currency,
@@ -180,16 +181,17 @@ def _assigned(
 
 
 def _cells(
-    standing: Standing, windows: Windows, assigned: Mapping[str, Assigned]
+    standing: Standing, windows: Windows, assigned: Mapping[str, Assigned], places: Sequence[int]
 ) -> list[tuple[int, pb.AttainmentCell]]:
     closed = standing.total(windows.number, Measure.CLOSED)
     commit = standing.total(windows.number, Measure.COMMIT)
     open_ = standing.total(windows.number, *OPEN)
     has_deals = standing.has_deals(windows.number)
-    former = _former(standing, windows)
+    former = _former(standing, windows, places)
     currency, today, period = standing.question.currency, standing.question.today, windows.period
     found = []
-    for place, stand in enumerate(standing.tree.nodes):
+    for place in places:
+        stand = standing.tree.nodes[place]
         quota = assigned[stand.id]
         if not has_deals[place] and quota.target is None:
             continue
@@ -231,13 +233,14 @@ def _set_quota(
         cell.coverage = coverage(open_, missing)
 
 
-def _former(standing: Standing, windows: Windows) -> dict[str, list[Former]]:
-    """What each node had won in each former period."""
-    by_node: dict[str, list[Former]] = {stand.id: [] for stand in standing.tree.nodes}
+def _former(standing: Standing, windows: Windows, places: Sequence[int]) -> dict[str, list[Former]]:
+    """What each node had won in each former period; the root's decides whether there was any history."""
+    nodes = {place: standing.tree.nodes[place].id for place in (*places, standing.tree.place(ALL))}
+    by_node: dict[str, list[Former]] = {id: [] for id in nodes.values()}
     for same_day, part, whole in windows.former:
         by_then, in_all = (standing.total(number, Measure.CLOSED) for number in (part, whole))
-        for place, stand in enumerate(standing.tree.nodes):
-            by_node[stand.id].append(Former(same_day, by_then[place], in_all[place]))
+        for place, id in nodes.items():
+            by_node[id].append(Former(same_day, by_then[place], in_all[place]))
     return with_history(by_node, ALL)
 
 

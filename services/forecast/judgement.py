@@ -80,13 +80,15 @@ class Judgements:
             outcome = Standing.of(book, _live(question, today), standing.axis)
         conversion = Conversion(standing)
         users = known_tenant(book, question.recorded_at).users
+        shown = standing.within(asked.node_id, asked.depth if asked.HasField("depth") else None)
         cells: dict[int, list[pb.JudgementCell]] = {}
         for number, period in enumerate(periods):
             has_deals = standing.has_deals(number)
             for category in categories:
                 said = _said(submissions, period, category, conversion)
                 judged = judge(_places(standing, outcome, number, category), said)
-                for place, stand in enumerate(standing.tree.nodes):
+                for place in shown:
+                    stand = standing.tree.nodes[place]
                     if has_deals[place] or _is_said_of(judged[stand.id]):
                         cell = pb.JudgementCell(
                             period_id=period.id,
@@ -97,8 +99,7 @@ class Judgements:
                         for level in cell.levels:
                             level.author_name = users.get(UUID(level.author_id), level.author_id)
                         cells.setdefault(place, []).append(cell)
-        wanted = {standing.tree.nodes[place].id for place in cells}
-        shown = standing.shown(asked.node_id, asked.depth if asked.HasField("depth") else None, wanted)
+        shown = standing.shown(shown, cells)
         answer = pb.ForecastJudgement(
             currency=question.currency,
             periods=map(wire.period_to_proto, periods),

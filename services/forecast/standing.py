@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -148,19 +148,22 @@ class Standing:
             place = int(self.axis.place(member, np.array([day], np.int64))[0])
         return self.tree.nodes[place].id if place >= 0 else ALL
 
-    def shown(self, asked_node: str, depth: int | None, wanted: set[str]) -> list[int]:
-        """The places of the nodes to show: those wanted and those above them, in the part asked for.
+    def within(self, node_id: str, depth: int | None) -> list[int]:
+        """The places of the part of the tree that is asked for.
 
         Raises:
             NodeNotFound: there is no such node.
         """
-        top = self.tree.place(asked_node or ALL)
-        within = self.tree.within(top, depth).tolist()
-        keep = {top}
-        for place in reversed(range(len(self.tree))):
-            if self.tree.nodes[place].id in wanted or place in keep:
+        places: list[int] = self.tree.within(self.tree.place(node_id or ALL), depth).tolist()
+        return places
+
+    def shown(self, places: Sequence[int], wanted: Collection[int]) -> list[int]:
+        """Of a part of the tree those places that are wanted, those above them, and the first."""
+        keep = {places[0]}
+        for place in reversed(places):
+            if place in wanted or place in keep:
                 keep |= {place, int(self.tree.above[place])}
-        return [place for place in within if place in keep]
+        return [place for place in places if place in keep]
 
     def _amounts(self, sums: Amounts, period: int, measures: Sequence[Measure]) -> list[Decimal]:
         unit = minor_unit(self.question.currency)

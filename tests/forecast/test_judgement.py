@@ -310,3 +310,12 @@ async def test_strict_callers_get_only_what_no_longer_changes(company: Company) 
         grpc.StatusCode.FAILED_PRECONDITION,
         "FORECAST_NOT_FINAL",
     )
+
+
+async def test_a_part_of_the_tree_can_be_asked_for(company: Company) -> None:
+    assert (await judged(company, depth=0)).keys() == {"All"}
+    assert (await judged(company, node_id=company.id("ann"))).keys() == {"Ann", "Ray"}
+    assert await refusal(judged(company, node_id=str(new_id()))) == (
+        grpc.StatusCode.NOT_FOUND,
+        "NODE_NOT_FOUND",
+    )

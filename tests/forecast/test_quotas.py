@@ -268,3 +268,11 @@ async def test_attainment_can_be_read_as_of_any_instant(company: Company) -> Non
     await quotas(company).UpdateQuota(pb.UpdateQuotaRequest(id=made.id, quota=pb.Quota(amount=money("120"))))
     assert int(whole((await attained(company))["Ray"].quota)) == 120
     assert int(whole((await attained(company, as_of=made.update_time))["Ray"].quota)) == 100
+
+
+async def test_a_part_of_the_tree_can_be_asked_for(company: Company) -> None:
+    await create(company, USER, "ray", "100")
+    assert (await attained(company, depth=1)).keys() == {"All", "Head"}
+    assert (await attained(company, node_id=company.id("ann"))).keys() == {"Ann", "Ray"}
+    code, reason = await refusal(attained(company, node_id="nobody"))
+    assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "NODE_NOT_FOUND")
