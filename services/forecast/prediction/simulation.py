@@ -79,8 +79,8 @@ class Shocks:
 
         lasting = np.hypot(model.pace.unknown, model.track.unknown / RESPONSE)
         speed = one(model.clock.season) + lasting * rng.standard_normal(draws)
-        speed += shift[:, None]
-        return cls(speed, one(model.odds_season), one(model.arrivals.season))
+        odds, arrivals = one(model.odds_season), one(model.arrivals.season)
+        return cls(_neutral(speed) + shift[:, None], odds, _neutral(arrivals))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ class Worlds:
     def draws(self) -> int:
         """How many worlds there are."""
         return int(next(iter(self.won.values())).shape[-1])
+
+
+def _neutral(shocks: Floats) -> Floats:
+    """The same, moved so that the mean of what they multiply by is one: accidents move no mean."""
+    return np.asarray(shocks - np.log(np.mean(np.exp(shocks), axis=1, keepdims=True)))
 
 
 def draws_for(deals: int) -> int:
