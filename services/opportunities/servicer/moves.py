@@ -70,6 +70,11 @@ class MovesServicer:
         store = OpportunityStore(call)
         effective_at = call.effective_at(request.effective_time)
         close_date = date_of(request.close_date, "close_date") if request.HasField("close_date") else None
+        price = (
+            money_of(request.competitor_price, "competitor_price")
+            if request.HasField("competitor_price")
+            else None
+        )
         if not request.lost_reason:
             raise LostReasonMissing
         deal = await store.get(request.id, request.etag)
@@ -79,11 +84,6 @@ class MovesServicer:
             named = {"lost_to_competitor_id": rival}
             competitors = await NamedCompetitors.of(call, named)
             competitors.check(named, deal.details.competitors, within="")
-        price = (
-            money_of(request.competitor_price, "competitor_price")
-            if request.HasField("competitor_price")
-            else None
-        )
         at = effective_at or call.now
         event = deal.lose(lost, request.lost_reason, at, close_date, rival, price)
         await store.save(deal, event, effective_at)
