@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import time
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,25 @@ class By(Enum):
     TEAM = "team"
     TERRITORY = "territory"
     PRODUCT = "product"
+    PRODUCT_FAMILY = "product-family"
+    PIPELINE = "pipeline"
+    SEGMENT = "segment"
+
+
+class Standing(Enum):
+    """In which organisation deals stand."""
+
+    BOOKED = "booked"
+    AS_OF = "as-of"
+    CURRENT = "current"
+
+
+class Credited(Enum):
+    """Whose each deal is."""
+
+    REVENUE = "revenue"
+    OVERLAY = "overlay"
+    OWNED = "owned"
 
 
 @forecast.callback(invoke_without_command=True)
@@ -47,6 +67,18 @@ def show(
     depth: Annotated[int | None, typer.Option(min=0, help="How many levels are shown.")] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Each category by itself, not with the surer ones.")
+    ] = False,
+    hierarchy: Annotated[
+        Standing, typer.Option(help="Where deals stand: closed ones as booked, or all as of then, or now.")
+    ] = Standing.BOOKED,
+    credit: Annotated[
+        Credited, typer.Option(help="Whose deals are: by revenue splits, by overlay splits, the owners'.")
+    ] = Credited.REVENUE,
+    as_of: Annotated[
+        str, typer.Option(help="As of a day's end (2017-09-30) or an instant; now where it is left out.")
+    ] = "",
+    business_time: Annotated[
+        bool, typer.Option("--business-time", help="As things were then, not as they were recorded.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and show changes as they happen.")] = False,
     audit: Annotated[
@@ -71,8 +103,14 @@ def show(
     if context.invoked_subcommand is not None:
         return
     from deploy.forecast_table import Question, ask, follow, run_audit
+    from deploy.report.command import instant_of
 
-    question = Question(tuple(periods or ()), by.name, currency.upper(), node, depth)
+    question = Question(
+        tuple(periods or ()), by.name, currency.upper(), node, depth, hierarchy.name, credit.name,
+        instant_of(as_of, "--as-of", time.max), business_time,
+    )  # fmt: skip
+    if watch and as_of:
+        raise typer.BadParameter("what was as of an instant does not change: leave --watch out")
     with asking(token, user, password) as sign_in:
         if audit:
             consistent = asyncio.run(run_audit(url, sign_in, question, as_json=as_json))

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -36,10 +37,18 @@ class Question:
     currency: str = ""
     node: str = ""
     depth: int | None = None
+    hierarchy: str = ""
+    credit: str = ""
+    as_of: datetime | None = None
+    in_business_time: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """As the query of a request."""
+        at = self.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.as_of else ""
         wanted = {
+            "hierarchy": self.hierarchy,
+            "credit": self.credit,
+            "effectiveAsOf" if self.in_business_time else "asOf": at,
             "periods": list(self.periods),
             "groupBy": self.group_by,
             "currency": self.currency,
@@ -156,7 +165,9 @@ def _rows(forecast: Document, period: str, *, alone: bool) -> Iterator[tuple[str
         sums = total["alone" if alone else "cumulative"]
         overdue = total.get("overdue", {})
         yield (
-            "  " * (node.get("depth", 0) - top) + node["name"],
+            "  " * (node.get("depth", 0) - top)
+            + node["name"]
+            + (" (former)" if node.get("isFormer") else ""),
             *(amount(sums[category]["amount"]) for category in _CATEGORIES),
             amount(total["weighted"]),
             amount(overdue["amount"]) if int(overdue.get("deals", 0)) else "",

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
 from rich.console import Console, RenderableType
 
-from deploy.forecast_table import amount, applied, render, render_audit
+from deploy.forecast_table import Question, amount, applied, render, render_audit
+
+
+def test_a_question_says_as_of_when_and_in_which_organisation() -> None:
+    at = datetime(2017, 9, 30, 12, tzinfo=UTC)
+    asked = Question(("2017-Q3",), "TEAM", hierarchy="CURRENT", credit="OVERLAY", as_of=at)
+    assert asked.parameters() == {
+        "periods": ["2017-Q3"], "groupBy": "TEAM", "hierarchy": "CURRENT", "credit": "OVERLAY",
+        "asOf": "2017-09-30T12:00:00Z",
+    }  # fmt: skip
+    asked = Question(as_of=at, in_business_time=True)
+    assert asked.parameters() == {"groupBy": "TEAM", "effectiveAsOf": "2017-09-30T12:00:00Z"}
+
+
+def test_a_former_position_is_marked() -> None:
+    former = {**node("b", "Ray", "a", 1, closed=5), "isFormer": True}
+    assert "Ray (former)" in printed(render(forecast(node("a", "Ann", closed=5), former)))
 
 
 def money(units: int, nanos: int = 0) -> dict[str, Any]:
