@@ -33,8 +33,8 @@ class OpportunityMergingServicer:
 
     async def SplitOpportunity(self, request: pb.SplitOpportunityRequest, call: Call) -> Opportunity:
         store = OpportunityStore(call)
-        deal = await store.get(request.id, request.etag)
         parts = wire.parts_of(request)
+        deal = await store.get(request.id, request.etag)
         for index, part in enumerate(parts):
             if part.owner_id is not None and part.owner_id != deal.owner_id:
                 await sight.check_owner(call, part.owner_id, f"parts[{index}].owner_id")
