@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from services.forecast.book.exact import Amounts
+from services.forecast.book.exact import Amounts, sums
 from services.forecast.domain.figures import Category, State
 from services.forecast.waterfall.reasons import Step
 
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 Codes = NDArray[np.int32]
 Small = NDArray[np.int8]
 
@@ -79,9 +80,11 @@ class Portions:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one step does to the shares, one entry each."""
+    """What one step does, to those of the portions that it may concern."""
 
     step: Step
+    rows: Rows
+    """Which of the portions; all that follows has one entry for each of these."""
     open: Amounts
     """What it adds to the measure's open deals."""
     closed: Amounts
@@ -99,12 +102,12 @@ class Change:
 
     @property
     def touched(self) -> Bools:
-        """Which shares it concerns."""
+        """Which of them it does concern."""
         touched: Bools = self.gated | (self.open != 0) | (self.closed != 0) | (self.total != 0)
         return touched if self.had is None or self.has is None else touched | (self.had != self.has)
 
     def grows(self) -> Bools:
-        """Which shares it brings in or makes more."""
+        """Which it brings in or makes more."""
         more: Bools = self.total > 0
         if self.had is not None and self.has is not None:
             return np.where(self.had != self.has, self.has, more)
@@ -119,24 +122,12 @@ class Gate:
     closed: Bools
     total: Bools
 
-    def of(self, amounts: Amounts, other: "Gate", before: Amounts) -> tuple[Amounts, Amounts, Amounts]:
-        """What the measure is by this gate and these amounts, less what it was."""
-        return (
-            amounts * self.open - before * other.open,
-            amounts * self.closed - before * other.closed,
-            amounts * self.total - before * other.total,
-        )
-
     def differs(self, other: "Gate") -> Bools:
         """Which shares this gate treats otherwise."""
         differs: Bools = (
             (self.open != other.open) | (self.closed != other.closed) | (self.total != other.total)
         )
         return differs
-
-    def where(self, condition: Bools) -> "Gate":
-        """The same for some shares; the others are not in the measure."""
-        return Gate(self.open & condition, self.closed & condition, self.total & condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,93 +143,128 @@ class Measure:
         chosen[list(categories)] = True
         return cls(chosen)
 
-    def gate(self, standing: Standing, of: Codes) -> Gate:
-        """Which shares are in the measure, with their pairs in some standing."""
-        inside = standing.counted & standing.in_period & self.chosen[standing.category]
-        return Gate(
-            (inside & (standing.state == State.OPEN))[of],
-            (inside & (standing.state == State.WON))[of],
-            inside[of],
-        )
+    def gate(self, standing: Standing, pairs: Codes) -> Gate:
+        """Which shares are in the measure: one entry for each of `pairs`."""
+        state = standing.state[pairs]
+        inside = standing.counted[pairs] & standing.in_period[pairs] & self.chosen[standing.category[pairs]]
+        return Gate(inside & (state == State.OPEN), inside & (state == State.WON), inside)
 
 
 def attributed(pairs: Pairs, portions: Portions, categories: frozenset[Category]) -> Iterator[Change]:
     """The steps in their order; those of a share add up to its closing less its opening measure."""
-    measure, of = Measure.of(categories), portions.pair
-    before, after = pairs.opening, pairs.closing
-    was = measure.gate(before, of)
+    measure = Measure.of(categories)
+    walk = _Walk(measure, portions, pairs.opening)
+    after, is_new_loss = pairs.closing, pairs.closing.state == State.LOST
+    is_new_loss &= pairs.opening.state != State.LOST
 
-    yield _change(Step.CURRENCY, was, portions.at_rate, was, portions.opening)
+    yield walk.worth(Step.CURRENCY, portions.opening, portions.at_rate)
+    yield walk.worth(Step.REASSIGNED, portions.at_rate, portions.moved, portions.was_there, portions.came)
 
-    entered = _change(Step.REASSIGNED, was, portions.moved, was, portions.at_rate)
-    yield replace(entered, had=portions.was_there & was.total, has=portions.came & was.total)
-
-    standing = replace(before, in_period=after.in_period)
-    dated = measure.gate(standing, of)
-    yield _gated(Step.PERIOD, dated, was, portions.moved, portions.came)
-
-    standing = _in_state(standing, after, State.WON)
-    won = measure.gate(standing, of)
-    yield _gated(Step.WON, won, dated, portions.moved, portions.came)
-
-    lost_now = ((after.state == State.LOST) & (before.state != State.LOST))[of]
-    standing = _in_state(standing, after, State.LOST)
-    lost = measure.gate(standing, of)
-    yield _gated(Step.LOST, lost, won, portions.closing, portions.is_there)
-
-    standing = _in_state(standing, after, State.OPEN)
-    reopened = measure.gate(standing, of)
-    yield _gated(Step.REOPENED, reopened, lost, portions.moved, portions.came)
-
-    standing = replace(standing, category=after.category)
-    put = measure.gate(standing, of)
-    yield _gated(Step.CATEGORY, put, reopened, portions.moved, portions.came)
+    yield walk.to(
+        Step.PERIOD, replace(walk.standing, in_period=after.in_period), portions.moved, portions.came
+    )
+    yield walk.to(Step.WON, _in_state(walk.standing, after, State.WON), portions.moved, portions.came)
 
     # what was lost has changed its amount before that, and not after it
-    early = won.where(lost_now)
-    moved, split, merged = (
-        np.where(lost_now, portions.closing, amounts)
-        for amounts in (portions.moved, portions.split, portions.merged)
-    )
-    standing = replace(standing, counted=before.counted | (pairs.split_off & ~before.counted))
-    parted = measure.gate(standing, of)
-    there_at_all = put.total | early.total
-    yield replace(
-        _together(
-            _change(Step.SPLIT, early, portions.split, early, portions.moved),
-            _change(Step.SPLIT, parted, split, put, moved),
-            parted.differs(put) & portions.is_there,
-        ),
-        had=portions.came & there_at_all,
-        has=portions.is_there & there_at_all,
+    lost = is_new_loss[portions.pair]
+    early = walk.early(lost)
+    yield walk.to(Step.LOST, _in_state(walk.standing, after, State.LOST), portions.closing, portions.is_there)
+    yield walk.to(Step.REOPENED, _in_state(walk.standing, after, State.OPEN), portions.moved, portions.came)
+    yield walk.to(
+        Step.CATEGORY, replace(walk.standing, category=after.category), portions.moved, portions.came
     )
 
-    standing = replace(standing, counted=standing.counted & ~pairs.merged)
-    joined = measure.gate(standing, of)
+    moved, split, merged = portions.moved, portions.split, portions.merged
+    if lost.any():
+        moved, split, merged = (np.where(lost, portions.closing, each) for each in (moved, split, merged))
+    shared = walk.worth(Step.SPLIT, moved, split, portions.came, portions.is_there)
+    begun = replace(walk.standing, counted=walk.standing.counted | pairs.split_off)
     yield _together(
-        _change(Step.MERGED, early, portions.merged, early, portions.split),
-        _change(Step.MERGED, joined, merged, parted, split),
-        joined.differs(parted) & portions.is_there,
+        shared,
+        early.worth(Step.SPLIT, portions.moved, portions.split, portions.came, portions.is_there),
+        walk.to(Step.SPLIT, begun, split, portions.is_there),
+    )
+    joined = walk.worth(Step.MERGED, split, merged)
+    gone = replace(walk.standing, counted=walk.standing.counted & ~pairs.merged)
+    yield _together(
+        joined,
+        early.worth(Step.MERGED, portions.split, portions.merged),
+        walk.to(Step.MERGED, gone, merged, portions.is_there),
     )
 
     existed = pairs.known | pairs.split_off
-    standing = replace(standing, counted=np.where(existed, after.counted, standing.counted))
-    kept = measure.gate(standing, of)
-    yield _gated(Step.DELETED, kept, joined, merged, portions.is_there)
-
+    kept = replace(walk.standing, counted=np.where(existed, after.counted, walk.standing.counted))
+    yield walk.to(Step.DELETED, kept, merged, portions.is_there)
     yield _together(
-        _change(Step.AMOUNT, early, portions.closing, early, portions.merged),
-        _change(Step.AMOUNT, kept, portions.closing, kept, merged),
-        np.zeros(len(portions), bool),
+        walk.worth(Step.AMOUNT, merged, portions.closing),
+        early.worth(Step.AMOUNT, portions.merged, portions.closing),
     )
+    yield walk.to(Step.NEW, after, portions.closing, portions.is_there)
 
-    there = measure.gate(after, of)
-    yield _gated(Step.NEW, there, kept, portions.closing, portions.is_there)
+
+@dataclass(slots=True)
+class _Walk:
+    """The pairs on their way: each step looks only at what it changes."""
+
+    measure: Measure
+    portions: Portions
+    standing: Standing
+    only: Bools | None = None
+    """Which of the portions are on the way; all where it is None."""
+
+    def early(self, which: Bools) -> "_Walk":
+        """Some of the portions, as they stand now."""
+        return _Walk(self.measure, self.portions, self.standing, which)
+
+    def worth(
+        self, step: Step, before: Amounts, now: Amounts, had: Bools | None = None, has: Bools | None = None
+    ) -> Change:
+        """A step that makes shares of what is in the measure more or less, or hands them over."""
+        concerned = before != now
+        if had is not None and has is not None:
+            concerned |= had != has
+            if concerned.any():  # who has a share is asked of all that a node has of the pair
+                pairs = np.zeros(len(self.standing.state), bool)
+                pairs[self.portions.pair[concerned]] = True
+                concerned = pairs[self.portions.pair]
+        if self.only is not None:
+            concerned &= self.only
+        rows = np.flatnonzero(concerned)
+        gate = self.measure.gate(self.standing, self.portions.pair[rows])
+        change = now[rows] - before[rows]
+        nothing = np.zeros(len(rows), bool)
+        made = Change(step, rows, change * gate.open, change * gate.closed, change * gate.total, nothing)
+        if had is None or has is None:
+            return made
+        return replace(made, had=had[rows] & gate.total, has=has[rows] & gate.total)
+
+    def to(self, step: Step, standing: Standing, amounts: Amounts, there: Bools) -> Change:
+        """A step that lets deals in or out, at the amount that they have."""
+        differs = np.zeros(len(standing.state), bool)
+        for each in ("counted", "in_period", "state", "category"):
+            now, past = getattr(standing, each), getattr(self.standing, each)
+            if now is not past:
+                differs |= now != past
+        rows = np.flatnonzero(differs[self.portions.pair])
+        pairs, amount = self.portions.pair[rows], amounts[rows]
+        now, before = self.measure.gate(standing, pairs), self.measure.gate(self.standing, pairs)
+        self.standing = standing
+        return Change(
+            step,
+            rows,
+            amount * now.open - amount * before.open,
+            amount * now.closed - amount * before.closed,
+            amount * now.total - amount * before.total,
+            now.differs(before) & there[rows],
+            now.total > before.total,
+        )
 
 
 def _in_state(standing: Standing, after: Standing, state: State) -> Standing:
     """With the deals that are in this state now, and were not, in it, and counting as they do in it."""
     become = (after.state == state) & (standing.state != state)
+    if not become.any():
+        return standing
     return replace(
         standing,
         state=np.where(become, after.state, standing.state),
@@ -246,22 +272,39 @@ def _in_state(standing: Standing, after: Standing, state: State) -> Standing:
     )
 
 
-def _change(step: Step, now: Gate, amounts: Amounts, before: Gate, past: Amounts) -> Change:
-    opened, closed, total = now.of(amounts, before, past)
-    return Change(step, opened, closed, total, np.zeros(len(total), bool))
+def _together(*changes: Change) -> Change:
+    """What one step does in several ways: one entry for each portion that any of them concerns."""
+    some = [change for change in changes if len(change.rows)]
+    if len(some) < 2:
+        return some[0] if some else changes[0]
+    rows, inverse = np.unique(np.concatenate([change.rows for change in some]), return_inverse=True)
 
+    def added(name: str) -> Amounts:
+        return sums(inverse, np.concatenate([getattr(change, name) for change in some]), len(rows))
 
-def _gated(step: Step, now: Gate, before: Gate, amounts: Amounts, there: Bools) -> Change:
-    """A step that lets deals in or out, at the amount that they have."""
-    change = _change(step, now, amounts, before, amounts)
-    return replace(change, gated=now.differs(before) & there, comes=now.total > before.total)
+    def any_of(flags: list[Bools]) -> Bools:
+        found = np.zeros(len(rows), bool)
+        found[inverse[np.concatenate(flags)]] = True
+        return found
 
+    def handed(name: str) -> Bools | None:
+        flags = [getattr(change, name) for change in some]
+        if all(each is None for each in flags):
+            return None
+        return any_of(
+            [
+                np.zeros(len(change.rows), bool) if each is None else each
+                for each, change in zip(flags, some, strict=True)
+            ]
+        )
 
-def _together(one: Change, other: Change, gated: Bools) -> Change:
     return Change(
-        one.step,
-        one.open + other.open,
-        one.closed + other.closed,
-        one.total + other.total,
-        gated,
+        some[0].step,
+        rows,
+        added("open"),
+        added("closed"),
+        added("total"),
+        any_of([change.gated for change in some]),
+        had=handed("had"),
+        has=handed("has"),
     )

@@ -95,8 +95,9 @@ def added_up(changes: Iterable[Change], pairs: Pairs, portions: Portions, within
     deal = pairs.deal[portions.pair]
     shared = np.bincount(deal, minlength=1)[deal] > 1 if len(deal) else np.zeros(0, bool)
     for change in changes:
-        _add_by_place(bars, change, change.touched & ~shared, portions, within)
-        for part in _parts(change, change.touched & shared, deal, portions, within):
+        of_shared = shared[change.rows]
+        _add_by_place(bars, change, change.touched & ~of_shared, portions, within)
+        for part in _parts(change, change.touched & of_shared, deal, portions, within):
             bars.add(part)
     return bars
 
@@ -156,19 +157,14 @@ def _add_by_place(bars: Bars, change: Change, which: Bools, portions: Portions, 
         grows = change.grows()
         sorts = [(coming, which & grows), (going, which & ~grows)]
     for reason, chosen in sorts:
-        rows = np.flatnonzero(chosen)
-        if not len(rows):
+        at = np.flatnonzero(chosen)
+        if not len(at):
             continue
         bar = bars.by_reason.setdefault(reason, Bar.empty(bars.count))
-        place, places = portions.place[rows], len(within.nodes)
+        place, places = portions.place[change.rows[at]], len(within.nodes)
         by_place = [
             sums(place, each, places)
-            for each in (
-                change.total[rows],
-                change.open[rows],
-                change.closed[rows],
-                np.ones(len(rows), np.int64),
-            )
+            for each in (change.total[at], change.open[at], change.closed[at], np.ones(len(at), np.int64))
         ]
         index, node = within.expanded(np.arange(places, dtype=np.int32))
         total, opened_, closed, deals = (sums(node, each[index], bars.count) for each in by_place)
@@ -178,26 +174,27 @@ def _add_by_place(bars: Bars, change: Change, which: Bools, portions: Portions, 
 def _parts(change: Change, which: Bools, deal: Codes, portions: Portions, within: Within) -> Iterator[Part]:
     """The parts of a step's bars, node by node: all that a node has of a pair is looked at together, since
     what one place of it lost another may have."""
-    pairs = np.zeros(int(portions.pair.max(initial=-1)) + 1, bool)
-    pairs[portions.pair[which]] = True
-    rows = np.flatnonzero(pairs[portions.pair])
-    if not len(rows):
+    if not which.any():
         return
-    index, node = within.expanded(portions.place[rows])
-    row = rows[index]
+    pairs = np.zeros(int(portions.pair.max()) + 1, bool)
+    pairs[portions.pair[change.rows[which]]] = True
+    entries = np.flatnonzero(pairs[portions.pair[change.rows]])
+    index, node = within.expanded(portions.place[change.rows[entries]])
+    entry = entries[index]
+    row = change.rows[entry]
     keys, first, group = np.unique(
         portions.pair[row].astype(np.int64) * _MOST + node, return_index=True, return_inverse=True
     )
 
     def any_of(flags: Bools) -> Bools:
         found = np.zeros(len(keys), bool)
-        found[group[flags[row]]] = True
+        found[group[flags[entry]]] = True
         return found
 
     total, opened_, closed = (
-        sums(group, each[row], len(keys)) for each in (change.total, change.open, change.closed)
+        sums(group, each[entry], len(keys)) for each in (change.total, change.open, change.closed)
     )
-    grows = total > 0 if change.comes is None else change.comes[row[first]]
+    grows = total > 0 if change.comes is None else change.comes[entry[first]]
     touched = any_of(change.gated) | (total != 0) | (opened_ != 0) | (closed != 0)
     if change.had is not None and change.has is not None:
         had, has = any_of(change.had), any_of(change.has)

@@ -180,11 +180,12 @@ class Comparison:
         )  # fmt: skip
         self._note_lacking(was, at_opening)
         self._note_lacking(now, finally_)
-        credit_was = question.opening(was.rows)
+        place = question.opening if opening is self.history.opening else question.closing
+        credit_was = place(was.rows)
         credit_is = question.closing(now.rows)
         credit_moved = self._moved(was, now, credit_is)
-        parted = was.amount + np.where(was.currency == now.currency, partings.parted, 0)
-        joined = parted + np.where(was.currency == now.currency, partings.joined, 0)
+        parted = _plus(was.amount, np.where(was.currency == now.currency, partings.parted, 0))
+        joined = _plus(parted, np.where(was.currency == now.currency, partings.joined, 0))
         amount = self.book.versions.amount
         stock = [
             _Stock(credit_was, amount[was.rows], was.amount, at_opening),
@@ -265,8 +266,15 @@ class _Stock:
     def converted(self, which: Codes) -> Amounts:
         """Some of the amounts as they are, unshared."""
         factors = self.factors
-        amount = np.where(factors.known[which], self.amount[which], 0)
-        return exact.scaled(amount, factors.by[which], factors.over[which])
+        amount, by, over = self.amount[which], factors.by[which], factors.over[which]
+        amount = np.where(factors.known[which], amount, 0)
+        other = np.flatnonzero(by != over)
+        if not len(other):
+            return amount
+        converted = exact.scaled(amount[other], by[other], over[other])
+        amount = amount.astype(np.result_type(amount, converted))
+        amount[other] = converted
+        return amount
 
     def worth(self, parts: Shares) -> Amounts:
         """What some of the shares are worth: the difference of converted running totals."""
@@ -288,6 +296,11 @@ class _Stock:
         return exact.scaled(ends, factors.by[index], factors.over[index])
 
 
+def _plus(amount: Amounts, more: Amounts) -> Amounts:
+    """The sum; the same array where there is nothing more."""
+    return amount + more if more.any() else amount
+
+
 def _alike(was: _End, now: _End, at_opening: Factors, at_closing: Factors) -> Bools:
     """The pairs that are one version, which counts for the same at both ends, wherever it stands."""
     alike: Bools = (was.rows == now.rows) & (was.is_there == now.is_there)
@@ -306,9 +319,10 @@ def _portions(stock: list[_Stock], alike: Bools) -> tuple[Portions, Bools]:
     count = len(alike)
     was, moved, now = stock[0].shares, stock[2].shares, stock[5].shares
     whole = np.ones(count, bool)
-    for each, of in ((was, stock[0].whole), (moved, stock[2].whole), (now, stock[5].whole)):
-        if each is moved is now:
-            continue
+    columns = [(was, stock[0].whole), (now, stock[5].whole)]
+    if moved is not now:
+        columns.append((moved, stock[2].whole))
+    for each, of in columns:
         whole &= np.bincount(each.index, minlength=count) == 1
         whole[each.index[(each.start != 0) | (each.end != of[each.index])]] = False
     places = tuple(_place_of(each, count) for each in (was, moved, now))
@@ -337,7 +351,13 @@ def _undivided(stock: list[_Stock], pairs: Codes, places: tuple[Codes, ...], is_
         pairs, place = pairs[was != OUTSIDE], was[was != OUTSIDE]
         there = np.ones(len(pairs), bool)
         return _portion(pairs, place, [stock[0].converted(pairs)] * _COLUMNS, (there, there, there))
-    amounts = [each.converted(pairs) for each in stock]
+    known: dict[tuple[int, int], Amounts] = {}
+    amounts = []
+    for each in stock:  # most of them are the same amount at the same rate
+        key = id(each.amount), id(each.factors)
+        if key not in known:
+            known[key] = each.converted(pairs)
+        amounts.append(known[key])
     parts = []
     for place, there in (
         (was, was != OUTSIDE),
