@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sfa.forecast.v1 import forecast_pb2
@@ -15,7 +16,7 @@ from chassis import convert
 from chassis.call import Call
 from services.forecast import wire
 from services.forecast.book import Books, Measure
-from services.forecast.dimensions import GroupBy, Question
+from services.forecast.dimensions import GroupBy, Question, axis_of
 from services.forecast.domain.figures import Category
 from services.forecast.domain.judgement import (
     JUDGED,
@@ -135,6 +136,50 @@ class Judgements:
         said = _said(known, period, named.category, Conversion(standing))
         judged = judge(_places(standing, standing, 0, named.category), said)
         return replaced_by(judged.get(str(named.user_id)), str(named.author_id))
+
+
+async def judged_before(
+    call: Call, books: Books, question: Question, periods: Sequence[Period]
+) -> dict[str, dict[str, Decimal]]:
+    """What people said of commit on the last day before each of some periods: by the period's id, then by
+    node. Only where anybody had said anything of the node or of what is below it.
+
+    In business time, so that what was imported counts from when it was said; nodes are those of the
+    question's own tree of people.
+    """
+    store = SubmissionStore(call)
+    said_of: dict[str, list[ForecastSubmission]] = {}
+    for period in periods:
+        instant = Instant(effective_at=_eve(period, question))
+        if submissions := await store.counting([period.id], instant):
+            said_of[period.id] = submissions
+    book = await books.of(call)
+    axis = axis_of(book, question)
+    found: dict[str, dict[str, Decimal]] = {}
+    for period in periods:
+        if period.id in said_of:
+            eve = _eve(period, question)
+            asked = replace(
+                question, periods=[period], effective_at=eve, today=eve.astimezone(question.zone).date()
+            )
+            standing = Standing.of(book, asked, axis)
+            said = _said(said_of[period.id], period, Category.COMMIT, Conversion(standing))
+            places = _places(standing, standing, 0, Category.COMMIT)
+            judged = judge(places, said)
+            has_word: set[str] = set()
+            for place in reversed(places):
+                if place.id in has_word or any(
+                    level.said.amount is not None for level in judged[place.id].levels
+                ):
+                    has_word |= {place.id, place.parent_id}
+            found[period.id] = {place.id: judged[place.id].judged for place in places if place.id in has_word}
+    return found
+
+
+def _eve(period: Period, question: Question) -> datetime:
+    """The last instant before a period."""
+    assert period.start is not None
+    return datetime.combine(period.start, time.min, question.zone).astimezone(UTC) - timedelta(microseconds=1)
 
 
 def _live(question: Question, today: date) -> Question:

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from sfa.forecast.v1 import forecast_pb2, prediction_pb2_grpc
+from sfa.forecast.v1 import forecast_pb2, judgement_pb2, judgement_pb2_grpc, prediction_pb2_grpc
 from sfa.forecast.v1 import prediction_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2 as deals_pb
 
@@ -170,8 +170,35 @@ async def test_a_quarter_is_predicted_for_every_node_and_explained(company: Comp
     assert only(seen["Ann"]).outcome == only(nodes["Ann"]).outcome
 
 
+async def said_by_east(company: Company) -> None:
+    """What East said of two months before each, imported; and too late of the second."""
+    rows = [
+        judgement_pb2.BatchUpsertForecastSubmissionsRequest.Row(
+            forecast_submission=judgement_pb2.ForecastSubmission(
+                user_id=company.id("east"),
+                author_id=company.id("east"),
+                period_id=period,
+                category=deals_pb.COMMIT,
+                amount=money(amount),
+            ),
+            effective_time=stamp(at),
+        )
+        for period, amount, at in (
+            ("2010-12", "500", datetime(2010, 11, 30, 12, tzinfo=UTC)),
+            ("2011-01", "400", datetime(2010, 12, 20, tzinfo=UTC)),
+            ("2011-01", "9000", datetime(2011, 1, 15, tzinfo=UTC)),
+        )
+    ]
+    stub = judgement_pb2_grpc.JudgementServiceStub(company.stack.channel("forecast", "operations"))
+    answer = await stub.BatchUpsertForecastSubmissions(
+        judgement_pb2.BatchUpsertForecastSubmissionsRequest(rows=rows)
+    )
+    assert not [result.error for result in answer.results if result.error]
+
+
 async def test_history_is_replayed_without_knowing_it_and_scored(company: Company) -> None:
     await bring(company, seed=6)
+    await said_by_east(company)
     steps = [
         step
         async for step in predictions(company).BacktestForecast(
@@ -184,7 +211,23 @@ async def test_history_is_replayed_without_knowing_it_and_scored(company: Compan
     assert "are needed" in months[0].refused
     assert not months[-1].refused
     methods = {forecast.method for forecast in months[-1].forecasts}
-    assert methods == {"system", "last period", "weighted pipeline", "same month of the last quarter"}
+    assert methods == {
+        "system", "last period", "weighted pipeline", "same month of the last quarter", "judgement",
+    }  # fmt: skip
+    said = {
+        (month.period_id, forecast.node_name): forecast
+        for month in months
+        for forecast in month.forecasts
+        if forecast.method == "judgement"
+    }
+    east = said["2010-12", "East"]
+    assert said.keys() == {
+        (month, node) for month in ("2010-12", "2011-01") for node in ("East", "Head", "All")
+    }
+    assert {value(getattr(east.predicted, name)) for name in ("p10", "p50", "p90")} == {value(money("500"))}
+    later = said["2011-01", "East"]  # by then it is known how far off the first was
+    came = value(east.actual) / value(east.predicted.p50)
+    assert abs(value(later.predicted.p50) - came * 400) < 1
     assert done.is_done
     scores = {(score.method, score.depth): score for score in done.scores}
     ours = scores["system", -1]

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 from sfa.forecast.v1 import prediction_pb2 as pb
 
 from chassis.errors import InvalidArgument
+from chassis.money import minor_unit
 from services.forecast.book import Book, day_number
 from services.forecast.book.valuing import EPOCH
 from services.forecast.dimensions import Question, axis_of
 from services.forecast.domain.periods import FiscalCalendar, Granularity, Period
 from services.forecast.predicting.reading import TREE, Seats, calendar_between, first_day_of, read
-from services.forecast.prediction.backtest import Forecasted, Node, Replay, Replayed, brier, score
+from services.forecast.prediction.backtest import LEVELS, Forecasted, Node, Replay, Replayed, brier, score
 from services.forecast.prediction.refusals import HistoryTooShort
 from services.forecast.rollup import known_tenant
 from services.forecast.wire import prediction as wire
 
 MOST_MONTHS: Final = 36
 MOST_NODES: Final = 200
+JUDGEMENT: Final = "judgement"
+_LENGTHS: Final = {1: Granularity.MONTH, 3: Granularity.QUARTER, 12: Granularity.YEAR}
 
 
 class MonthsNotReplayed(InvalidArgument):
@@ -64,7 +68,9 @@ class Backtesting:
         if not len(record.histories.deal):
             raise HistoryTooShort("there are no deals.")
         self.fiscal = tenant.settings.calendar
-        self.currency = question.currency
+        self.question, self.currency = question, question.currency
+        self._spoken: list[tuple[int, str, float]] = []
+        """What came of what people had said, as a share of it: month, level, share."""
         histories = record.histories
         self.calendar = calendar_between(self.fiscal, first_day_of(histories), question.today)
         axis = axis_of(book, question)
@@ -114,6 +120,35 @@ class Backtesting:
         """What a month is called."""
         day = EPOCH + timedelta(int(self.calendar.starts[month]))
         return self.fiscal.period_of(day, Granularity.MONTH).id
+
+    def period(self, month: int) -> Period | None:
+        """The period that is predicted from a month on, where it is one that people have a say in."""
+        length = _LENGTHS.get(self.replay.horizon)
+        if length is None:
+            return None
+        starts = self.calendar.starts
+        first, after = (EPOCH + timedelta(int(starts[at])) for at in (month, month + self.replay.horizon))
+        period = self.fiscal.period_of(first, length)
+        return period if (period.start, period.end) == (first, after - timedelta(1)) else None
+
+    def with_judgement(self, one: Replayed, judged: Mapping[str, Decimal]) -> Replayed:
+        """The month with what people had said of it: the number, and quantiles of their own past errors."""
+        came = {each.node: each for each in one.forecasts}
+        unit, found = minor_unit(self.currency), []
+        for node, amount in judged.items():
+            if (known := came.get(node)) is None:
+                continue
+            said = float(amount / unit)
+            until = one.month - self.replay.horizon
+            errors = [
+                share for month, level, share in self._spoken if level == known.level and month <= until
+            ]
+            low, middle, high = np.quantile(errors, LEVELS).tolist() if errors else (1.0, 1.0, 1.0)
+            quantiles = (low * said, middle * said, high * said)
+            found.append(Forecasted(JUDGEMENT, node, known.level, one.month, quantiles, known.actual))
+            if said > 0:
+                self._spoken.append((one.month, known.level, known.actual / said))
+        return replace(one, forecasts=(*one.forecasts, *found)) if found else one
 
     def progress(self, one: Replayed) -> pb.BacktestProgress:
         """What is told of a month."""

@@ -7,7 +7,9 @@ from sfa.forecast.v1 import prediction_pb2 as pb
 
 from chassis.call import Call
 from services.forecast.book import Books
+from services.forecast.dimensions import GroupBy
 from services.forecast.edges import Edge
+from services.forecast.judgement import judged_before
 from services.forecast.predicting import Predictions
 from services.forecast.predicting.training import train
 from services.forecast.rollup import known_tenant
@@ -68,9 +70,15 @@ class PredictionServicer:
             request.months or 1,
         )
         testing = await asyncio.to_thread(Backtesting, book, wanted)
+        periods = {month: period for month in testing.chosen if (period := testing.period(month))}
+        said = {}
+        if testing.question.group_by is GroupBy.TEAM:
+            said = await judged_before(call, self.books, testing.question, list(periods.values()))
         found = []
         for month in testing.chosen:
             one = await asyncio.to_thread(testing.replay.month, month)
+            if month in periods and (judged := said.get(periods[month].id)):
+                one = testing.with_judgement(one, judged)
             found.append(one)
             yield testing.progress(one)
         yield testing.result(found)
