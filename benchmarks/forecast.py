@@ -77,13 +77,28 @@ async def measure(system: System, scale: float, row: Callable[[Any], dict[str, A
         many // 4,
         0.5,
     )
-    result = await freshness(system, 300, max(3.0, 15 * scale))
-    met = result.load.quantile(0.99) < 0.1 and result.load.per_second > 295
-    note(row(Result(result.name, result.load, result.cpu, None, "300/s, p99 < 100 ms", met)))
-    started = time.perf_counter()
+    await _changes(system, max(3.0, 15 * scale), row, note)
     path = f"/v1/forecast/prediction?periods={quarter}"
     await _once(lambda: _patiently(system, path), "prediction for all nodes", 30, note)
     await _rebuild(system, company, max(5000, int(_HISTORY * scale)), note)
+
+
+async def _changes(system: System, seconds: float, row: Callable[[Any], dict[str, Any]], note: Say) -> None:
+    target = "300/s, p99 < 100 ms"
+    try:
+        result = await freshness(system, 300, seconds)
+    except TimeoutError:  # it falls further and further behind
+        note(
+            {
+                "name": "commit → forecast at 300/s",
+                "value": "not kept up with",
+                "target": target,
+                "met": False,
+            }
+        )
+        return
+    met = result.load.quantile(0.99) < 0.1 and result.load.per_second > 295
+    note(row(Result(result.name, result.load, result.cpu, None, target, met)))
 
 
 async def _rebuild(system: System, company: ForecastCompany, events: int, note: Say) -> None:

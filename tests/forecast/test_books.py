@@ -20,6 +20,7 @@ from tests.callers import Callers
 from tests.engines import TestDatabase
 from tests.forecast.histories import NOW, TODAY, Row, World, book_of, references_of
 from tests.forecast.test_book import contents
+from tests.statements import noted
 
 _SELECTION = Selection(FiscalCalendar().selected(["2017-Q1..2017-Q4"], TODAY), "EUR", "EUR", TODAY)
 
@@ -160,3 +161,25 @@ async def test_a_book_is_read_to_its_end_whoever_stops_waiting(replica: Callable
     book = await loading
     assert book is await one.book()
     assert len(book.versions) == 30
+
+
+async def test_no_question_reads_a_whole_table(
+    replica: Callable[[], Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = noted(monkeypatch)
+    world, one, other = World(28), replica(), replica()
+    rows = world.history(30, 2)
+    await one.keep(rows[:20], world.references())
+    await one.book()
+    await other.keep(rows[20:], [])
+    await one.book()
+    call = one.call()
+    await HistoryStore(call).names([(row["id"], row["version"]) for row in rows])
+    connection = await call.tx.connection()
+    await connection.execute("SET LOCAL enable_seqscan = off")
+    seen = {sql: arguments for sql, arguments in asked if sql.startswith("SELECT")}
+    assert sum("deal_versions" in sql for sql in seen) >= 2
+    for sql, arguments in seen.items():
+        plan = await connection.fetch(f"EXPLAIN {sql}", *arguments)
+        assert not [row[0] for row in plan if "Seq Scan on" in row[0]], sql
+    await call.tx.commit()
