@@ -297,3 +297,29 @@ def test_each_step_is_what_taking_one_deal_after_the_other_gives(
             if place:
                 found[shown.stand.id, STEPS.get(reason, reason.name)] += Decimal(int(bar.total[place])) / 100
     assert {key: value for key, value in found.items() if value} == slowly(past, asked)
+
+
+def test_amounts_too_large_for_a_machine_word_add_up_too() -> None:
+    past = Past(1, splits=False)
+    large, at = Decimal(90_000_000_000_000_000), datetime(2017, 3, 1, tzinfo=UTC)
+    facts: dict[str, Any] = {
+        "currency": "USD", "state": State.OPEN, "stage_id": past.stages[2], "close_date": date(2017, 8, 1),
+    }  # fmt: skip
+    for number in range(3):
+        past.moment = {"at": at}
+        past.deal(number, amount=large, owner_id=past.people[0], **facts)
+        past.moment = {"at": at + timedelta(days=60)}
+        past.deal(number, amount=large - 1, owner_id=past.people[1], version=2, **facts)
+    facts = {"currency": "USD", "target": "EUR", "valid_from": "2017-03-01", "rate": "1000.5"}
+    past.later("exchange_rate", numbered(701), day(4), deleted=False, **facts)
+    asked = past.asked(at + timedelta(days=1), NOW, group_by=int(GroupBy.OWNER))
+    for path in (False, True):
+        waterfall = Waterfall(past.book, asked)
+        answer = waterfall.answer("all", None, path=path)
+        check_ends(past.book, asked, answer)
+        check_sums(answer)
+        bars = {reason.name: int(bar.total[0]) for reason, bar in answer.bars.by_reason.items()}
+        assert bars["AMOUNT_DOWN"] == -300_150
+        assert int(answer.closing.amount[0]) == int((large - 1) * 3 * Decimal("1000.5") * 100)
+        behind = waterfall.behind("all", Reason.AMOUNT_DOWN, path=path)
+        assert sum(map(int, behind.total)) == -300_150

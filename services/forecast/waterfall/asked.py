@@ -87,9 +87,9 @@ class Asked:
             raise OpeningAfterClosing
         known = now
         if request.HasField("as_of"):
-            if not is_effective:
-                raise KnowledgeNotAsked
             known = convert.datetime_of(request.as_of)
+            if not is_effective and known != closes_at:
+                raise KnowledgeNotAsked
         if known > now:
             raise ClosingInFuture("as_of")
         if closes_at > now and not is_effective:
