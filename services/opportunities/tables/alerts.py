@@ -36,6 +36,7 @@ ALERT = EntityType(
     to_proto=alert_to_proto,
     events=events_pb2,
     owner="owner_id",
+    is_open=lambda table: table.c.state != AlertState.CLEARED.value,
     fields={
         "opportunity_id": Field.of(alerts.c.opportunity_id),
         "owner_id": Field.of(alerts.c.owner_id),
