@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "priceBooks": {"name": "book {}"},
 }
 # What has to stand beside a field for it to be looked at.
-BESIDE = {
+BESIDE: dict[str, dict[str, Any]] = {
     "phones": {"number": "+49 30 12345678"},
     "emails": {"address": "ada@acme.example"},
     "units": {"code": "box", "numerator": "1"},

@@ -25,6 +25,4 @@ def upgrade() -> None:
         "updated_at, id",
         "amount, id",
     )
-    forecast.index(
-        "quotas_subject", "quotas", "UNIQUE subject_id, kind, period_id WHERE deleted_at IS NULL"
-    )
+    forecast.index("quotas_subject", "quotas", "UNIQUE subject_id, kind, period_id WHERE deleted_at IS NULL")
