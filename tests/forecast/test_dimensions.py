@@ -349,6 +349,23 @@ def test_a_deal_is_shared_out_to_the_territories_of_its_owner_to_the_cent() -> N
     assert root(sums)[0, Measure.CLOSED_DEALS] == 2
 
 
+def test_a_version_that_says_the_same_changes_nothing_in_whatever_order_it_comes() -> None:
+    account, days = numbered(900), (day(2), day(3), day(4))
+    versions = [
+        Reference("account", account, number + 10, at, {"segment": segment})
+        for number, (at, segment) in enumerate(zip(days, ("Small", "Large", "Small"), strict=True))
+    ]
+    for order in itertools.permutations(versions):
+        book = World(7).book
+        for version in order:
+            book.add([], [version])
+        known = book.at()
+        book.add([], [Reference("account", account, 20, day(5), {"segment": "Small"})])
+        assert book.at() is known
+        found = [book.at(at).of("account")[account]["segment"] for at in (*days, day(6))]
+        assert found == ["Small", "Large", "Small", "Small"]
+
+
 def test_overlay_credit_is_a_view_of_its_own() -> None:
     world = World(3, splits=False)
     deal = Deal(

@@ -30,6 +30,8 @@ Content = Mapping[str, Any]
 _VALUING: Final = frozenset({"tenant", "stage", "exchange_rate"})
 """What decides how a deal is valued."""
 _KEPT_STATES: Final = 8
+_NOTHING: Final[Mapping[str, Content]] = {"account": {"segment": ""}}
+"""What says as much of a thing as if it had never been heard of."""
 SUNDAY: Final = 7
 
 
@@ -223,7 +225,9 @@ class References:
             if any(known.version == reference.version for known in reversed(history)):
                 continue
             insort(history, reference, key=_version)
-            self._recorded.append(reference.recorded_at)
+            if (changed := _changed_by(reference, history)) is None:
+                continue
+            self._recorded += changed
             news.add(reference.kind)
         if news - {"lead"}:
             self._recorded.sort()
@@ -253,6 +257,17 @@ class References:
         else:
             self._states.move_to_end(place)
         return tenant
+
+
+def _changed_by(reference: Reference, history: list[Reference]) -> list[int] | None:
+    """When something became another thing by a version that was taken in: when it was recorded, and the one
+    after it, if that is there already; None where it is the last and says what the one before it said, or
+    the first and says nothing."""
+    place = history.index(reference)
+    if place + 1 < len(history):
+        return [reference.recorded_at, history[place + 1].recorded_at]
+    said = history[place - 1].content if place else _NOTHING.get(reference.kind)
+    return None if reference.content == said else [reference.recorded_at]
 
 
 class Conversions:
