@@ -17,7 +17,7 @@ from services.forecast.store import Batch
 
 BUDGET_BYTES: Final = 1 << 30
 """How much memory all books of a process may take before those go that were not asked for the longest."""
-_FEW: Final = 1000
+_FEW: Final = 200
 """How many versions are taken in at once where they were committed; others are read when asked for."""
 
 

@@ -32,7 +32,7 @@ _MICROSECONDS_1970_TO_2000: Final = _DAYS_1970_TO_2000 * 86_400 * 1_000_000
 _INFINITY: Final = 2**31 - 1
 _MOST_TAIL: Final = 5000
 """Up to how many new versions are taken in one by one."""
-_SLICE: Final = 500
+_SLICE: Final = 200
 """How many rows of the tail are taken in before others have their turn."""
 
 _NIL: Final = "'00000000-0000-0000-0000-000000000000'"
