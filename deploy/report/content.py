@@ -137,4 +137,6 @@ class Report:
     backtest: Backtest | None = None
     missing: dict[str, str] = field(default_factory=dict)
     """Why a part is left out, by its name."""
+    warning: str = ""
+    """What has to be known before anything is read."""
     remarks: Sequence[str] = ()

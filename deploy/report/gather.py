@@ -17,6 +17,7 @@ from deploy.report.prediction import Course, Prediction, prediction
 
 _PAGE: Final = 500
 _MOST_PAGES: Final = 200
+_BEHIND: Final = timedelta(seconds=20)
 _REASONS: Final = {
     "CURRENCY": "Exchange rates",
     "REASSIGNED_IN": "Reassigned in",
@@ -95,6 +96,7 @@ async def gather(api: Api, wanted: Wanted, now: datetime) -> Report:
         backtest=found.backtest,
         missing={"waterfall": "Nothing stood in the period, and nothing changed."} | found.missing,
         remarks=list(_remarks(forecast, attained)),
+        warning=_warning(forecast, now),
     )
 
 
@@ -282,6 +284,16 @@ def _remarks(forecast: Document, attained: Document) -> Iterable[str]:
     for mark in forecast.get("watermarks", ()):
         if mark.get("recordedTime"):
             yield f"Heard from {mark['source']} up to {_spoken(_read(mark['recordedTime']), seconds=True)}."
+
+
+def _warning(forecast: Document, now: datetime) -> str:
+    """That the forecast is behind, where it has not heard a source for longer than an event takes."""
+    behind = [
+        f"{mark['source']} up to {_spoken(heard, seconds=True)}"
+        for mark in forecast.get("watermarks", ())
+        if mark.get("recordedTime") and (heard := _read(mark["recordedTime"])) < now - _BEHIND
+    ]
+    return f"The forecast is behind: it has heard {', '.join(behind)}." if behind else ""
 
 
 def _instant(at: datetime | None) -> str:

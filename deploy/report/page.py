@@ -26,6 +26,7 @@ h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 4px; }
 h2 { font-size: 1.2rem; margin: 0 0 4px; }
 p { margin: 0 0 12px; max-width: 46rem; }
 .quiet { color: #56626e; }
+.warning { background: #fdf1dc; border-left: 4px solid #b3541e; padding: 8px 12px; max-width: none; }
 section { background: #fff; border: 1px solid #dfe4e9; border-radius: 8px; padding: 20px 16px; margin: 0 0 16px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0 0 16px; }
 .card { background: #fff; border: 1px solid #dfe4e9; border-radius: 8px; padding: 12px 14px; }
@@ -64,10 +65,11 @@ ul.remarks { margin: 0; padding-left: 1.2em; color: #46525e; font-size: .875rem;
 
 def page(report: Report) -> str:
     """The whole file."""
+    warning = f'<p class="warning">{escape(report.warning)}</p>' if report.warning else ""
     is_predicted = report.fan is None or bool(report.fan.bands)
     course = "How the period is expected to go" if is_predicted else "How the period went"
     parts = [
-        f'<header><h1>{escape(report.title)}</h1><p class="quiet">{escape(report.subtitle)}</p></header>',
+        f'<header><h1>{escape(report.title)}</h1><p class="quiet">{escape(report.subtitle)}</p>{warning}</header>',
         _cards(report.cards),
         _rollup(report),
         _part("What changed", report.waterfall, _waterfall, report.missing.get("waterfall")),

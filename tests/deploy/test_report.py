@@ -30,7 +30,7 @@ from deploy.report.content import (
     Waterfall,
 )
 from deploy.report.drawing import LETTER, Drawing, cut, short, signed, spread, ticks, whole
-from deploy.report.gather import Wanted, _between, _merged, _months, _rows, _waterfall
+from deploy.report.gather import Wanted, _between, _merged, _months, _rows, _warning, _waterfall
 from deploy.report.page import NARROW, WIDE, page
 from deploy.report.prediction import Course, Prediction, _fan, look_back
 
@@ -218,6 +218,20 @@ def test_changes_are_told_from_before_the_first_day_on() -> None:
     assert (asked["closingTime"], asked["axis"]) == ("2017-11-15T00:00:00Z", "EFFECTIVE")
     early = _between(Wanted(as_of=datetime(2017, 9, 1, tzinfo=UTC)), period, datetime.now(UTC))
     assert (early["openingTime"], early["axis"]) == ("2017-08-02T00:00:00Z", "RECORDED")
+
+
+def test_a_forecast_that_is_behind_says_so_first() -> None:
+    now = datetime(2017, 11, 15, 12, tzinfo=UTC)
+    marks = [
+        {"source": "identity", "recordedTime": "2017-11-15T11:59:50Z"},
+        {"source": "opportunities", "recordedTime": "2017-11-15T11:58:00Z"},
+    ]
+    warning = _warning({"watermarks": marks}, now)
+    assert (
+        warning == "The forecast is behind: it has heard opportunities up to 15 November 2017, 11:58:00 UTC."
+    )
+    assert not _warning({"watermarks": marks[:1]}, now)
+    assert warning in page(replace(REPORT, warning=warning))
 
 
 def test_the_backtest_looks_at_the_year_up_to_the_period() -> None:
