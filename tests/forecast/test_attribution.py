@@ -216,7 +216,7 @@ def by_step(bars: Bars) -> dict[tuple[str, str], Decimal]:
     return {key: value for key, value in found.items() if value}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(lives(), min_size=1, max_size=8), choices)
 def test_every_step_of_every_node_is_what_the_definition_says(
     all: list[Life], chosen: frozenset[Category]
@@ -226,7 +226,7 @@ def test_every_step_of_every_node_is_what_the_definition_says(
     assert by_step(bars) == slowly(all, chosen)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(lives(), min_size=1, max_size=8), choices)
 def test_bars_add_up_and_open_down_to_their_deals(all: list[Life], chosen: frozenset[Category]) -> None:
     pairs, portions = arrays(all)

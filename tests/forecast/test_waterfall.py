@@ -3,6 +3,7 @@ are what the forecast answers as of them, and each step is what taking one deal 
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -166,7 +167,10 @@ class Now:
     """How a deal stands, for the slow way: one field for each step."""
 
     rate: Decimal | None
-    owner: str
+    credit: tuple[tuple[str, Decimal], ...]
+    """Whose the deal is: each with the running total of the shares of `whole`."""
+    whole: Decimal
+    currency: str
     day: date | None
     state: State
     category: Category
@@ -185,7 +189,23 @@ def slowly(past: Past, asked: Asked) -> dict[tuple[str, str], Decimal]:
     def measured(now: Now) -> dict[str, Decimal]:
         if not now.is_there or now.day not in asked.period or now.category not in asked.categories:
             return {}
-        return {now.owner: rounded(now.amount * now.rate, "EUR") if now.rate is not None else Decimal(0)}
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        rate, before = now.rate or Decimal(0), Decimal(0)
+        for user, end in now.credit:
+            part = end
+            if now.whole != now.amount:
+                part = rounded(end * now.amount / now.whole, now.currency) if now.whole else now.amount
+            converted = rounded(part * rate, "EUR")
+            found[user] += converted - before
+            before = converted
+        return found
+
+    def credited(deal: Deal) -> tuple[tuple[str, Decimal], ...]:
+        """Running totals of the splits, or all of it the owner's."""
+        if not deal.splits:
+            return ((str(deal.owner_id or "none"), deal.amount or Decimal(0)),)
+        ends = itertools.accumulate(share for _, share in deal.splits)
+        return tuple((str(user), end) for (user, _), end in zip(deal.splits, ends, strict=True))
 
     for id in past.deals:
         history = [(deal, microseconds(at), kind) for deal, at, kind in past.rows if deal.id == id]
@@ -226,8 +246,8 @@ def slowly(past: Past, asked: Asked) -> dict[tuple[str, str], Decimal]:
             return category_of(deal, tenant.stages.get(deal.stage_id))
 
         state = Now(
-            at_opening, str(base.owner_id or "none"), base.close_date, base.state, stage(base, opening.tenant),
-            bool(before) and not base.is_deleted, was.amount or Decimal(0),
+            at_opening, credited(base), base.amount or Decimal(0), was.currency, base.close_date, base.state,
+            stage(base, opening.tenant), bool(before) and not base.is_deleted, was.amount or Decimal(0),
         )  # fmt: skip
         parted = joined = Decimal(0)
         for prior, (deal, _, kind) in between:
@@ -251,24 +271,28 @@ def slowly(past: Past, asked: Asked) -> dict[tuple[str, str], Decimal]:
 
         worth, end = now.amount or Decimal(0), stage(last, closing.tenant)
         go("CURRENCY", rate=at_closing)
-        go("REASSIGNED", owner=str(last.owner_id or "none"))
+        if not base.splits:  # what nobody shared went from one owner to the next
+            whole = last.amount or Decimal(0)
+            go("REASSIGNED", credit=((str(last.owner_id or "none"), whole),), whole=whole)
         go("PERIOD", day=last.close_date)
+        split: dict[str, Any] = {"credit": credited(last), "whole": last.amount or Decimal(0)}
         is_lost = last.state is State.LOST and state.state is not State.LOST
         if last.state is State.WON and state.state is not State.WON:
             go("WON", state=State.WON, category=Category.CLOSED)
         if is_lost:
-            go("SPLIT", amount=state.amount + parted)
+            go("SPLIT", amount=state.amount + parted, **split)
             go("MERGED", amount=state.amount + joined)
-            go("AMOUNT", amount=worth, rate=finally_)
+            go("AMOUNT", amount=worth, rate=finally_, currency=now.currency)
             go("LOST", state=State.LOST, category=Category.OMITTED)
         elif last.state is State.OPEN and state.state is not State.OPEN:
             go("REOPENED", state=State.OPEN, category=end)
         go("CATEGORY", category=end)
-        go("SPLIT", is_there=state.is_there or split_off, amount=state.amount + (0 if is_lost else parted))
+        parts = Decimal(0) if is_lost else parted
+        go("SPLIT", is_there=state.is_there or split_off, amount=state.amount + parts, **split)
         go("MERGED", is_there=state.is_there and not merged, amount=state.amount + (0 if is_lost else joined))
         if before or split_off:
             go("DELETED", is_there=not last.is_deleted)
-        go("AMOUNT", amount=worth, rate=finally_)
+        go("AMOUNT", amount=worth, rate=finally_, currency=now.currency)
         go("NEW", is_there=not last.is_deleted)
     return {key: value for key, value in found.items() if value}
 
@@ -285,7 +309,7 @@ STEPS = {
 def test_each_step_is_what_taking_one_deal_after_the_other_gives(
     seed: int, one: datetime, other: datetime, categories: set[Category]
 ) -> None:
-    past = Past(seed, splits=False)
+    past = Past(seed)
     past.live(25, 4)
     asked = past.asked(
         min(one, other), max(one, other), categories=sorted(categories), group_by=int(GroupBy.OWNER)
