@@ -25,6 +25,7 @@ from services.forecast.standing import Asked, question_of, seen_by
 
 MOST_MONTHS: Final = 18
 _KEPT_MODELS: Final = 8
+_STEP: Final = float(np.log(1.05))
 _KEPT_WORLDS: Final = 6
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class Predictions:
         """
         tenant = call.caller.tenant
         book = await self.books.of(call)
-        model_key = (tenant, question.currency, question.recorded, question.effective, question.today)
+        model_key = _model_key(tenant, book, question)
         spans = tuple((period.start, period.end) for period in question.periods)
         key = (
             model_key, book.epoch, book.seen, spans, question.group_by, question.hierarchy, question.credit,
@@ -139,7 +140,7 @@ class Predictions:
         """Learns anew, whatever was learnt before."""
         tenant = call.caller.tenant
         book = await self.books.of(call)
-        model_key = (tenant, question.currency, question.recorded, question.effective, question.today)
+        model_key = _model_key(tenant, book, question)
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             record = read(book, question, known_tenant(book, question.recorded_at))
             await _leave(call)
@@ -167,6 +168,19 @@ class Predictions:
         rows = histories.rows_at(model.until)
         past = won_already(histories, rows, all_months, seats)[TREE]
         return Basis(question, axis, record, model, months, all_months, prediction, past)
+
+
+def _model_key(tenant: UUID, book: Book, question: Question) -> Hashable:
+    """What a model is kept by. It serves the whole day, until a twentieth more is known of deals: while
+    history is being imported, what was learnt of its beginning does not stay."""
+    versions = book.versions
+    known = np.ones(len(versions), np.bool_)
+    if question.recorded is not None:
+        known &= versions.recorded_at <= question.recorded
+    if question.effective is not None:
+        known &= versions.effective_at <= question.effective
+    steps = int(np.log1p(np.count_nonzero(known)) / _STEP)
+    return tenant, question.currency, question.recorded, question.effective, question.today, steps
 
 
 async def _leave(call: Call) -> None:
