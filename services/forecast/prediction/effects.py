@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from services.forecast.prediction.histories import Bools, Floats, Ints, Longs
 
 _ROUNDS: Final = 3
-_ITERATIONS: Final = 100
+_ITERATIONS: Final = 400
 _TOLERANCE: Final = 1e-5
 _PRIOR_WEIGHT: Final = 4.0
 _DENSE: Final = 300
