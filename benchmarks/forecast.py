@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -78,9 +79,9 @@ async def measure(system: System, scale: float, row: Callable[[Any], dict[str, A
         0.5,
     )
     await _changes(system, max(3.0, 15 * scale), row, note)
+    await _rebuild(system, company, max(20_000, int(_HISTORY * scale)), note)
     path = f"/v1/forecast/prediction?periods={quarter}"
     await _once(lambda: _patiently(system, path), "prediction for all nodes", 30, note)
-    await _rebuild(system, company, max(5000, int(_HISTORY * scale)), note)
 
 
 async def _changes(system: System, seconds: float, row: Callable[[Any], dict[str, Any]], note: Say) -> None:
@@ -125,10 +126,13 @@ async def _rebuild(system: System, company: ForecastCompany, events: int, note: 
 
 
 async def _once(ask: Callable[[], Awaitable[Any]], name: str, most: float, note: Say) -> None:
-    started = time.perf_counter()
-    await ask()
-    seconds = time.perf_counter() - started
-    note({"name": name, "value": f"{seconds:.1f} s", "target": f"< {most:.0f} s", "met": seconds < most})
+    started, value = time.perf_counter(), "no answer"
+    seconds = float("inf")
+    with suppress(RuntimeError):
+        await ask()
+        seconds = time.perf_counter() - started
+        value = f"{seconds:.1f} s"
+    note({"name": name, "value": value, "target": f"< {most:.0f} s", "met": seconds < most})
 
 
 async def _patiently(system: System, path: str) -> Any:

@@ -154,11 +154,15 @@ def test_events_in_any_order_with_any_duplicates_make_the_same_book(seed: int) -
     world.random.shuffle(batches)
     for deals, others in batches:
         mixed.add(deals, references_of(others))
+        mixed.versions.in_business_order()  # what comes is put in at its place
         if mixed.at().of("tenant"):  # live figures are followed from now on
             for selection in selections:
                 BookFigures(mixed, None).by_owner(selection)
                 BookFigures(mixed, None).by_product(selection)
     assert contents(mixed) == contents(plain)
+    versions, order = mixed.versions, mixed.versions.in_business_order()
+    anew = np.lexsort((versions.version, versions.effective_at, versions.deal))
+    assert order.tolist() == anew.tolist()
     for selection in selections:
         live, anew = BookFigures(mixed, None), BookFigures(plain, None)
         assert live.by_owner(selection) == anew.by_owner(selection)

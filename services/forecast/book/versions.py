@@ -12,6 +12,8 @@ UNDATED: Final = np.iinfo(np.int32).max
 """The day of no close date."""
 FOREVER: Final = np.iinfo(np.int64).max
 NONE: Final = -1
+_FEW: Final = 1000
+"""Up to how many rows are put in order one by one."""
 
 Rows = npt.NDArray[np.int32]
 Int32 = npt.NDArray[np.int32]
@@ -75,11 +77,11 @@ class Versions(Columns):
         self._last: Int32 = np.empty(0, np.int32)
         """The row of the last version of each deal, by the deal's code."""
         self._deals = 0
-        self._business: tuple[int, Int32] | None = None
+        self._business: Int32 | None = None
 
     @property
     def bytes(self) -> int:
-        return super().bytes + self._last.nbytes + (self._business[1].nbytes if self._business else 0)
+        return super().bytes + self._last.nbytes + (0 if self._business is None else self._business.nbytes)
 
     @property
     def last(self) -> Int32:
@@ -183,7 +185,25 @@ class Versions(Columns):
 
     def in_business_order(self) -> Int32:
         """All rows by deal, then business time, then version."""
-        if self._business is None or self._business[0] != len(self):
-            order = np.lexsort((self.version, self.effective_at, self.deal)).astype(np.int32)
-            self._business = len(self), order
-        return self._business[1]
+        order = self._business
+        if order is None or len(self) - len(order) > _FEW:
+            self._business = np.lexsort((self.version, self.effective_at, self.deal)).astype(np.int32)
+        elif len(order) < len(self):
+            since = np.arange(len(order), len(self), dtype=np.int32)
+            since = since[np.lexsort((self.version[since], self.effective_at[since], self.deal[since]))]
+            self._business = np.insert(order, self._places_of(since, order), since)
+        assert self._business is not None
+        return self._business
+
+    def _places_of(self, since: Int32, order: Int32) -> list[int]:
+        """Before which place of an order each of some rows belongs."""
+        deals = self.deal[order]
+        first, after = (np.searchsorted(deals, self.deal[since], side) for side in ("left", "right"))
+        places = []
+        for row, start, end in zip(since.tolist(), first.tolist(), after.tolist(), strict=True):
+            key = self._business_key(row)
+            places.append(start + sum(self._business_key(other) < key for other in order[start:end].tolist()))
+        return places
+
+    def _business_key(self, row: int) -> tuple[int, int]:
+        return int(self.effective_at[row]), int(self.version[row])
