@@ -182,6 +182,31 @@ async def test_the_board_can_be_seen_as_it_was_in_the_world(sales: Sales) -> Non
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_deals_of_a_stage_that_was_taken_out_count_where_they_go(sales: Sales) -> None:
+    await sales.deal("A", stage="Qualification", amount=euros(100))
+    await sales.deal("B", stage="Negotiation", amount=euros(7))
+    pipelines = sales.pipelines()
+    pipeline = (await pipelines.ListPipelines(deals_pb.ListPipelinesRequest())).pipelines[0]
+    left = [stage for stage in pipeline.stages if stage.name != "Qualification"]
+    mapping = deals_pb.MigratePipelineRequest.Mapping(
+        from_stage_id=sales.stages["Qualification"], to_stage_id=sales.stages["Negotiation"]
+    )
+    await pipelines.MigratePipeline(
+        deals_pb.MigratePipelineRequest(
+            id=pipeline.id, pipeline=deals_pb.Pipeline(stages=left), stage_map=[mapping]
+        )
+    )
+
+    async def shown() -> tuple[int, int, list[str]]:  # whether they have moved by now or not
+        found = columns(await board(sales, currency="EUR"))["Negotiation"]
+        assert found.weighted_amount == euros(80, 250_000_000)
+        return found.deals, found.amount.units, [deal.name for deal in found.top_deals]
+
+    assert await shown() == (2, 107, ["A", "B"])
+    await sales.stack.settled()
+    assert await shown() == (2, 107, ["A", "B"])
+
+
 async def test_sums_are_those_of_every_deal_converted_and_rounded_by_itself(sales: Sales) -> None:
     chance = random.Random(7)
     today = sales.stack.clock.now().date()
