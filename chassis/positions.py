@@ -151,6 +151,11 @@ class Positions:
         known = self._applied.get(source)
         return known.of(tenant) if known else None
 
+    def incarnation(self, source: str) -> int:
+        """Which life of the source's database `applied` is about; 0 before it is known."""
+        known = self._applied.get(source)
+        return known.incarnation if known else 0
+
     def silence(self, source: str) -> float:
         """For how many seconds nothing was heard from a source's relay."""
         heard = self._heard.get(source)

@@ -35,6 +35,7 @@ from services.forecast.entries import (
     value_of,
     whole_shares,
 )
+from services.forecast.repeats import repeated, repeats
 
 if TYPE_CHECKING:
     from services.forecast.book.book import Book
@@ -157,10 +158,13 @@ def _sums_of(book: Book, axis: Axis, question: Question, rows: Rows | None = Non
     running = np.zeros((len(axis.tree) + 1, *own.shape[1:]), own.dtype)
     np.cumsum(own, axis=0, out=running[1:])
     twice = None
-    if axis.may_share and (entries is None or entries.shares is not None):
-        if entries is None:
-            entries = Entries.of(book, axis, question, cuts, _with_parts(book, axis))
-        twice, own_twice = _twice(axis, question, cuts, entries)
+    again: Grid | None = None
+    if entries is not None:
+        again = _repeats_of(axis, entries) if entries.shares is not None else None
+    elif axis.may_share and _may_repeat(book, axis):
+        again = book.sums(replace(basis, dimension=repeats(axis)))
+    if again is not None:
+        twice, own_twice = _twice(axis, question, cuts, again)
         own = own - own_twice
     return Sums(axis.tree, question.periods, own, running, twice)
 
@@ -228,54 +232,22 @@ def _summed(keys: npt.NDArray[np.int64], measures: Amounts, length: int) -> Amou
 # Deals with several parts
 
 
-def _with_parts(book: Book, axis: Axis) -> Rows:
-    """The versions that count now and may have several parts."""
-    if axis.sharing is None and not (len(book.product_lines) + len(book.splits) + len(book.overlays)):
-        return np.empty(0, np.int32)
-    rows = book.view()
-    several = np.zeros(len(rows), bool)
-    for parts in (book.product_lines, book.splits, book.overlays):
-        if len(parts):
-            several |= parts.count[rows] > (axis.sharing is None)
-    if axis.sharing is not None:
-        several |= axis.sharing[book.versions.owner[rows]]
-    kept: Rows = rows[several]
-    return kept
+def _twice(axis: Axis, question: Question, cuts: Cuts, cells: Grid) -> tuple[Amounts, Amounts]:
+    """By how much counts of deals are too high: in all, and of what nodes have themselves."""
+    is_own = cells.member % 2 == 1
+    place = (cells.member // 2).astype(np.int32)
+    total = _added(np.where(is_own, np.int32(-1), place), cells, axis, question, cuts)
+    return total, _added(np.where(is_own, place, np.int32(-1)), cells, axis, question, cuts)
 
 
-def _twice(axis: Axis, question: Question, cuts: Cuts, entries: Entries) -> tuple[Amounts, Amounts]:
-    """By how much counts of deals are too high: in all, and of what nodes have themselves.
+def _may_repeat(book: Book, axis: Axis) -> bool:
+    return axis.sharing is not None or any(map(len, (book.product_lines, book.splits, book.overlays)))
 
-    A deal is counted at a node, and at each above it, once for each of its parts there.
-    """
-    tree = axis.tree
+
+def _repeats_of(axis: Axis, entries: Entries) -> Grid:
+    """The repetitions of deals among some parts, added up."""
     parts = np.flatnonzero(np.bincount(entries.index, minlength=len(entries.rows))[entries.index] > 1)
-    place = entries.placed(parts).astype(np.int64)
-    parts, place = parts[place >= 0], place[place >= 0]
-    index = entries.index[parts].astype(np.int64)
-    own = _again(axis, question, cuts, entries, [(parts, index, place)])
-    pairs = []
-    while len(parts):
-        pairs.append((parts, index, place))
-        place = tree.above[place].astype(np.int64)
-        inside = place >= 0
-        parts, index, place = parts[inside], index[inside], place[inside]
-    return _again(axis, question, cuts, entries, pairs), own
-
-
-def _again(
-    axis: Axis, question: Question, cuts: Cuts, entries: Entries, pairs: Sequence[tuple[Any, Any, Any]]
-) -> Amounts:
-    """The counts of the parts at a node but for the first of each deal there."""
-    zeros: Amounts = np.zeros((len(axis.tree), len(question.periods), MEASURES), np.int64)
-    if not pairs:
-        return zeros
-    parts, index, place = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    if not len(parts):
-        return zeros
-    _, first = np.unique(index * len(axis.tree) + place, return_index=True)
-    again = np.ones(len(parts), bool)
-    again[first] = False
+    again, node = repeated(axis.tree, entries.index[parts], entries.placed(parts))
     chosen = parts[again]
     valued = entries.valued
     counted = Valued(
@@ -289,8 +261,7 @@ def _again(
         unconverted=valued.unconverted[chosen],
         day=valued.day[chosen],
     )
-    cells = grid(place[again], entries.bucket[chosen], entries.buckets, counted)
-    return _added(cells.member.astype(np.int32), cells, axis, question, cuts)
+    return grid(node, entries.bucket[chosen], entries.buckets, counted)
 
 
 __all__ = [

@@ -1,7 +1,8 @@
 """One tree for one question: the sums that it is made of, and at which node each of them stands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from services.forecast.book.cells import Dimension
 from services.forecast.dimensions.tree import Tree
 
 Numbers = npt.NDArray[np.int64]
+_NUMBERS = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Axis:
     sharing: npt.NDArray[np.bool_] | None = None
     """For each user's code (the last for nobody) whether a deal of the user's has several parts; only where
     that is for another reason than its splits and its products."""
+    number: int = field(default_factory=_NUMBERS.__next__)
+    """No other has the same."""
 
 
 def by_code(places: npt.NDArray[Any]) -> Callable[[Numbers, Numbers], npt.NDArray[np.int32]]:
