@@ -233,6 +233,8 @@ async def history(owner: asyncpg.Connection[Any], company: ForecastCompany, even
 
     kinds = (events_pb2.OpportunityCreated(), events_pb2.OpportunityUpdated())
     records: list[tuple[Any, ...]] = []
+    # one transaction after the other, as they would have been written, before those that there were
+    last = await owner.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") - 10
     for number in range(events):
         event: Any = kinds[number % 2]
         deal, at = event.opportunity, company.begun + timedelta(seconds=number)
@@ -249,7 +251,7 @@ async def history(owner: asyncpg.Connection[Any], company: ForecastCompany, even
         records.append(
             (
                 company.tenant, "opportunity", UUID(deal.id), number % 2 + 1, at, at, "bench", "bench", 0, [], [],
-                [], event.DESCRIPTOR.full_name, event.SerializeToString(), False,
+                [], event.DESCRIPTOR.full_name, event.SerializeToString(), False, 3 + number * (last - 3) // events,
             )
         )  # fmt: skip
     await owner.copy_records_to_table(
@@ -258,6 +260,7 @@ async def history(owner: asyncpg.Connection[Any], company: ForecastCompany, even
         columns=[
             "tenant_id", "entity", "entity_id", "version", "recorded_at", "effective_at", "actor", "method", "ordinal",
             "sight_before", "sight_after", "changed_fields", "event_type", "event", "deleted",
+            "position",
         ],
         records=records,
     )  # fmt: skip

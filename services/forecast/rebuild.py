@@ -17,6 +17,7 @@ from services.forecast.store import HistoryStore
 
 REBUILD: Final = "rebuild of the forecast"
 _STEP_EVENTS: Final = 20_000
+_PART_EVENTS: Final = 1_000
 _STEP_SECONDS: Final = 4.0
 """How long one step reads, at most: its transaction must not be idle for long."""
 
@@ -46,7 +47,7 @@ class Rebuild:
             cursor, is_last = part.cursor, part.is_last
             if is_last or len(events) >= _STEP_EVENTS or time.monotonic() > until:
                 break
-        if events:
-            await self._subscriptions.handle(events, call)
+        for start in range(0, len(events), _PART_EVENTS):  # others have their turn between
+            await self._subscriptions.handle(events[start : start + _PART_EVENTS], call)
         checkpoint = {"source": number + 1, "cursor": ""} if is_last else {"source": number, "cursor": cursor}
         return Advanced(checkpoint, running.done + len(events))
