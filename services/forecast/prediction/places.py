@@ -29,6 +29,8 @@ class Places:
     count: Ints
     nodes: int
     """How many there are."""
+    is_whole: bool = False
+    """Whether deal i is all in part i."""
 
     @classmethod
     def whole(cls, node: Ints, nodes: int) -> Places:
@@ -41,22 +43,22 @@ class Places:
             np.arange(many),
             np.ones(many, np.int32),
             nodes,
+            is_whole=True,
         )
 
     def take(self, deals: Longs | Ints) -> Places:
         """Some deals, in this order."""
+        if self.is_whole:
+            return Places.whole(self.node[deals], self.nodes)
         return replace(self, start=self.start[deals], count=self.count[deals])
 
     def add(self, sums: Longs, deals: Ints | Longs, columns: Ints | Longs, values: Floats | Longs) -> None:
         """Adds values of deals to `sums` [node, column]; values are whole minor units."""
         width = sums.shape[1]
+        if self.is_whole:
+            self._add(sums, self.node[deals], np.asarray(columns), values, width)
+            return
         counts = self.count[deals]
-        if (counts == 1).all():
-            part = self.start[deals]
-            share = (self.low[part] == 0) & (self.high[part] == 1)
-            if share.all():
-                self._add(sums, self.node[part], np.asarray(columns), values, width)
-                return
         index = np.repeat(np.arange(len(deals)), counts)
         ordinal = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
         part = self.start[deals][index] + ordinal
@@ -65,7 +67,7 @@ class Places:
         self._add(sums, self.node[part], np.asarray(columns)[index], portion, width)
 
     def _add(self, sums: Longs, node: Ints, columns: Any, values: Any, width: int) -> None:
-        if (node < 0).any():
+        if len(node) and node.min() < 0:
             there = node >= 0
             node, columns, values = node[there], columns[there], values[there]
         cells = node.astype(np.int64) * width + columns
@@ -74,7 +76,8 @@ class Places:
 
 def added(cells: Ints | Longs, values: Floats | Longs, count: int) -> Longs:
     """The sum of whole values in each cell, exactly."""
-    if float(np.abs(values).sum(dtype=np.float64)) < _EXACT:
+    most = max(float(np.max(values, initial=0)), -float(np.min(values, initial=0)))
+    if most * len(values) < _EXACT or float(np.abs(values).sum(dtype=np.float64)) < _EXACT:
         return np.rint(np.bincount(cells, values, minlength=count)).astype(np.int64)
     sums = np.zeros(count, np.int64)
     np.add.at(sums, cells, np.asarray(values, np.int64))

@@ -23,10 +23,12 @@ MOST_DRAWS: Final = 1000
 LEAST_DRAWS: Final = 200
 _PAIRS: Final = 2.0e8
 """How many deals times draws are worth waiting for."""
+_CELLS: Final = 8.0e6
+"""How many nodes times months times draws are held in memory, for each tree."""
 RESPONSE: Final = 0.8
 """How much more is won in a month for each rise of the rates of closing, about."""
 _CHUNK: Final = 1 << 18
-_FLUSH: Final = 1 << 21
+_FLUSH: Final = 1 << 22
 _QUADRATURE: Final = (0.125, 0.375, 0.625, 0.875)
 
 
@@ -103,9 +105,14 @@ def _neutral(shocks: Floats) -> Floats:
     return np.asarray(shocks - np.log(np.mean(np.exp(shocks), axis=1, keepdims=True)))
 
 
-def draws_for(deals: int) -> int:
-    """How many worlds are drawn: a thousand, fewer where there are very many deals."""
-    return int(np.clip(_PAIRS / max(deals, 1), LEAST_DRAWS, MOST_DRAWS)) // 8 * 8
+def draws_for(deals: int, cells: int) -> int:
+    """How many worlds are drawn: a thousand, fewer where there are very many deals or nodes.
+
+    Args:
+        cells: nodes times months.
+    """
+    most = min(_PAIRS / max(deals, 1), _CELLS / max(cells, 1))
+    return int(np.clip(most, LEAST_DRAWS, MOST_DRAWS)) // 8 * 8
 
 
 def simulate(
@@ -126,7 +133,8 @@ def simulate(
         shift: by how much deals close faster in each month than the model says, on the log scale.
         seed: the same worlds come of the same seed.
     """
-    count = draws or draws_for(len(deals))
+    nodes = max((each.nodes for each in deals.places.values()), default=0)
+    count = draws or draws_for(len(deals), nodes * len(months))
     root = np.random.SeedSequence([*seed, model.until])
     first, *others = root.spawn(2 + max(workers, 1))
     rng = np.random.default_rng(first)
@@ -188,11 +196,13 @@ def _open_deals(
                     pace = (pace_of[:, month] * speed[month])[owners - owners[0]]
                     pace *= hazard[low:high, month, None]
                 left -= pace
-                hit = np.flatnonzero(left < 0)
+                hit = np.flatnonzero(left.ravel() < 0)
                 if not len(hit):
                     continue
                 left.ravel()[hit] = np.inf
-                row, draw = np.divmod(hit.astype(np.int32), np.int32(draws))
+                hit = hit.astype(np.int32)
+                row = hit // np.int32(draws)
+                draw = hit - row * np.int32(draws)
                 chance = 1 / (1 + np.exp(-(logit[low:high, month][row] + odds[month][draw])))
                 wins = rng.random(len(hit), np.float32) < chance
                 row, draw = row[wins] + low, draw[wins]
