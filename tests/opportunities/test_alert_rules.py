@@ -73,6 +73,13 @@ def test_a_close_date_has_passed_when_the_day_is_over_where_the_tenant_is() -> N
     assert kinds(facts, BEGIN + timedelta(hours=2), zone=AUCKLAND) == {AlertKind.CLOSE_DATE_PAST}
 
 
+def test_a_close_date_at_either_end_of_the_calendar_is_looked_at_like_any_other() -> None:
+    for zone in (AUCKLAND, ZoneInfo("America/New_York")):
+        assert kinds(deal(close_date=date.max), BEGIN, zone=zone) == set()
+        assert kinds(deal(close_date=date.max - DAY), BEGIN, zone=zone) == set()
+        assert kinds(deal(close_date=date.min), BEGIN, zone=zone) == {AlertKind.CLOSE_DATE_PAST}
+
+
 def test_a_deal_is_stuck_after_the_limit_and_says_what_it_was_learnt_from() -> None:
     facts = deal(stuck_limit=StuckLimit(timedelta(days=5, hours=12), 80, 143))
     assert AlertKind.STUCK not in kinds(facts, BEGIN + 5 * DAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import grpc
@@ -15,6 +16,8 @@ from sfa.opportunities.v1 import metrics_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2 as deals_pb
 
 from chassis.ids import new_id
+from chassis.money import Money as Amount
+from services.opportunities.domain.figures import parted
 from tests.conftest import Join
 from tests.opportunities.sales import Sales, day_of, euros
 
@@ -194,6 +197,39 @@ async def test_stage_to_stage_conversion_follows_the_deals_that_came_in(sales: S
         pb.GetStageConversionRequest(id=sales.pipeline, **YEAR)
     )
     assert {each.name: each.entered for each in ada.stages}["Contact"] == 4
+
+
+async def test_a_deal_whose_lines_cancel_out_is_counted(sales: Sales) -> None:
+    back = deals_pb.LineItem(product_id=TABLE, quantity="1", unit_price=euros(-100))
+    await sales.deal(line_items=[line(CHAIR, 100), back])
+    answer = await figures(sales, group_by=pb.PRODUCT)
+    assert {group.key: (group.open, group.open_amount) for group in answer.groups} == {
+        CHAIR: (1, euros(0)), TABLE: (1, euros(0)),
+    }  # fmt: skip
+
+
+def test_shares_of_an_amount_of_which_some_are_taken_off_differ_by_less_than_a_cent() -> None:
+    a, b, c = sorted(new_id() for _ in range(3))
+    weights = {a: Decimal(-100), b: Decimal(-100), c: Decimal(500)}
+    shares = parted(Amount(Decimal("100"), "EUR"), weights)
+    assert sum(shares.values()) == 100
+    assert all(abs(shares[key] - weights[key] / 3) < Decimal("0.01") for key in weights)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/New_York"])
+async def test_figures_reach_from_one_end_of_the_calendar_to_the_other(sales: Sales, zone: str) -> None:
+    await sales.tenant("EUR", zone)
+    await sales.deal(close_date=day_of(date.max))
+    ever: dict[str, Any] = {"from": day_of(date.min), "to": day_of(date.max)}
+    assert (await figures(sales, **ever)).total.open == 1
+    conversion = pb.GetStageConversionRequest(id=sales.pipeline, **ever)
+    assert (await sales.metrics().GetStageConversion(conversion)).stages[0].entered == 1
+    first = Timestamp()
+    first.FromDatetime(datetime(1, 1, 1, tzinfo=UTC))
+    for asked in ({"as_of": first}, {"effective_as_of": first}):
+        board = pb.GetPipelineBoardRequest(id=sales.pipeline, **asked)
+        assert (await sales.metrics().GetPipelineBoard(board)).open_deals == 0
+        assert (await figures(sales, **asked)).total.open == 0
 
 
 async def test_figures_of_an_instant_stay_as_they_were(sales: Sales) -> None:

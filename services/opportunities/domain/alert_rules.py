@@ -77,9 +77,11 @@ def findings(
 def _rules(deal: DealFacts, settings: AlertSettings, zone: ZoneInfo, at: datetime) -> Iterator[_Rule]:
     if settings.raises(AlertKind.STUCK) and (limit := deal.stuck_limit) is not None:
         yield _Rule(_stuck(deal, limit))
-    if settings.raises(AlertKind.CLOSE_DATE_PAST) and deal.close_date is not None:
-        since = datetime.combine(deal.close_date + timedelta(days=1), time(), zone).astimezone(UTC)
-        text = f"The close date {deal.close_date.isoformat()} has passed, and the deal is open."
+    # the calendar's last day, by which people mean never, has no day after it
+    day = deal.close_date
+    if settings.raises(AlertKind.CLOSE_DATE_PAST) and day is not None and day < date.max:
+        since = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+        text = f"The close date {day.isoformat()} has passed, and the deal is open."
         yield _Rule(Finding(AlertKind.CLOSE_DATE_PAST, since, None, text))
     if settings.raises(AlertKind.NO_NEXT_STEP) and not deal.next_step.strip():
         since = deal.booked_at + timedelta(days=settings.next_step_days)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
 from fractions import Fraction
+from math import floor
 from uuid import UUID
 
 from chassis.errors import FailedPrecondition, InvalidArgument
@@ -189,18 +190,18 @@ class StageOutcomes:
 def parted(amount: Money, weights: Mapping[UUID, Decimal]) -> dict[UUID, Decimal]:
     """An amount shared out by weight, in whole minor units by the largest remainder.
 
-    The shares add up to the amount exactly; what is less than a minor unit goes to the first. Without any
-    weight all are equal. Equal remainders go by key: the same as the forecast's.
+    The shares add up to the amount exactly; what is less than a minor unit goes to the first. Where the
+    weights are nothing altogether, all are equal. Equal remainders go by key: the same as the forecast's.
     """
     if len(weights) <= 1:
         return dict.fromkeys(weights, amount.amount)
     keys = sorted(weights, key=str)
-    if not any(weights.values()):
+    if not sum(weights.values()):
         weights = dict.fromkeys(keys, Decimal(1))
     unit, whole = minor_unit(amount.currency), sum(map(Fraction, weights.values()))
     units = int(abs(amount.amount) / unit)
     exact = {key: units * Fraction(weights[key]) / whole for key in keys}
-    parts = {key: int(share) for key, share in exact.items()}
+    parts = {key: floor(share) for key, share in exact.items()}
     left = units - sum(parts.values())
     for key in sorted(keys, key=lambda key: parts[key] - exact[key])[:left]:
         parts[key] += 1

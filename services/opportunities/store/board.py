@@ -148,7 +148,7 @@ class BoardStore:
         else:
             statement, columns = scope.recorded(self.call, asked, names)
         statement = scope.narrowed(statement, columns, asked)
-        since = asked.today - timedelta(days=shown.closed_days)
+        since = asked.today - min(timedelta(days=shown.closed_days), asked.today - date.min)
         statement = statement.where(
             sa.or_(columns.state == "OPEN", columns.close_date >= sa.literal(since, sa.Date))
         )

@@ -26,6 +26,7 @@ from services.opportunities.tables import opportunities
 from services.opportunities.tables.competitors import customers
 from services.opportunities.tables.metrics import stage_visits
 
+_DAY: Final = timedelta(days=1)
 _NO_KEY: Final[Any] = sa.literal_column("''::text")
 _MANY: Final = {Dimension.TAG: "tags", Dimension.COMPETITOR: "competitor_ids"}
 """Of what a deal has any number, each with the whole of it."""
@@ -187,7 +188,9 @@ class MetricsStore:
 
     def _instants(self, first: date, last: date) -> tuple[datetime, datetime]:
         zone = self._tenant.zone
-        return datetime.combine(first, time(), zone), datetime.combine(last + timedelta(days=1), time(), zone)
+        # a day from where the calendar begins and ends, as an instant there may be none of UTC's
+        first, last = max(first, date.min + _DAY), min(last, date.max - _DAY)
+        return datetime.combine(first, time(), zone), datetime.combine(last + _DAY, time(), zone)
 
     async def _missing(self, deals: sa.CTE) -> list[Missing]:
         rows = await self.tx.read(

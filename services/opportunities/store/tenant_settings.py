@@ -21,8 +21,11 @@ class Tenant:
     zone: ZoneInfo = _UTC
 
     def day(self, at: datetime) -> date:
-        """The tenant's day of an instant."""
-        return at.astimezone(self.zone).date()
+        """The tenant's day of an instant; that of UTC where the calendar begins or ends."""
+        try:
+            return at.astimezone(self.zone).date()
+        except OverflowError:
+            return at.date()
 
 
 async def tenant_of(call: Call, as_of: datetime | None = None) -> Tenant:
