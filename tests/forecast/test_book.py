@@ -19,8 +19,8 @@ from services.forecast.book.interning import MISSING, Currencies, Interner
 from services.forecast.book.loading import reference_of
 from services.forecast.domain.figures import Counting
 from services.forecast.domain.periods import UNDATED, FiscalCalendar, Granularity
-from services.forecast.figures import BookFigures, Selection
 from services.forecast.wire.heard import microseconds
+from tests.forecast.book_figures import BookFigures, Selection
 from tests.forecast.histories import CURRENCIES, TODAY, World, book_of, counted, holding, references_of
 
 _CALENDAR = FiscalCalendar(start_month=2)
@@ -160,9 +160,8 @@ def test_events_in_any_order_with_any_duplicates_make_the_same_book(seed: int) -
                 BookFigures(mixed, None).by_owner(selection)
                 BookFigures(mixed, None).by_product(selection)
     assert contents(mixed) == contents(plain)
-    versions, order = mixed.versions, mixed.versions.in_business_order()
-    anew = np.lexsort((versions.version, versions.effective_at, versions.deal))
-    assert order.tolist() == anew.tolist()
+    every, order = mixed.versions, mixed.versions.in_business_order()
+    assert order.tolist() == np.lexsort((every.version, every.effective_at, every.deal)).tolist()
     for selection in selections:
         live, anew = BookFigures(mixed, None), BookFigures(plain, None)
         assert live.by_owner(selection) == anew.by_owner(selection)

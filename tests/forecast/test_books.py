@@ -14,10 +14,10 @@ from chassis.ids import new_id
 from services.forecast.book import Book, Books
 from services.forecast.book.deals import deals_at
 from services.forecast.domain.periods import FiscalCalendar
-from services.forecast.figures import BookFigures, Selection
 from services.forecast.store import HistoryStore
 from tests.callers import Callers
 from tests.engines import TestDatabase
+from tests.forecast.book_figures import BookFigures, Selection
 from tests.forecast.histories import NOW, TODAY, Row, World, book_of, references_of
 from tests.forecast.test_book import contents
 from tests.statements import noted
