@@ -55,6 +55,25 @@ def worth(money: Money) -> Decimal:
     return money_of(money, "amount").amount
 
 
+async def test_slips_count_up_to_the_instant_asked_about(sales: Sales) -> None:
+    await sales.tenant("EUR")
+    deal = await sales.deal(at="2026-02-01", close_date=day_of(date(2026, 4, 1)))
+    deal = await sales.change(deal, at="2026-02-10", close_date=day_of(date(2026, 5, 1)))
+    await sales.change(deal, at="2026-03-10", close_date=day_of(date(2026, 6, 1)))
+    await sales.stack.settled()
+    then = Timestamp()
+    then.FromDatetime(datetime(2026, 3, 1, tzinfo=UTC))
+
+    async def slips(**asked: Any) -> tuple[int, str]:
+        (top,) = columns(await board(sales, **asked))["Contact"].top_deals
+        request = pb.GetPipelineMetricsRequest(group_by=pb.SLIPS, **asked)
+        (group,) = (await sales.metrics().GetPipelineMetrics(request)).groups
+        return top.slips, group.key
+
+    assert await slips() == (2, "2")
+    assert await slips(effective_as_of=then) == (1, "1")
+
+
 async def test_the_board_shows_every_stage_with_its_deals_in_one_call(sales: Sales) -> None:
     await sales.tenant("EUR")
     today = sales.stack.clock.now().date()

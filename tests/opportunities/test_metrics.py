@@ -199,6 +199,46 @@ async def test_stage_to_stage_conversion_follows_the_deals_that_came_in(sales: S
     assert {each.name: each.entered for each in ada.stages}["Contact"] == 4
 
 
+async def test_the_conversion_of_an_instant_stays_as_it_was(sales: Sales) -> None:
+    await company(sales)
+    deal = await sales.deal(at="2026-02-01", owner="ada")
+    await sales.stack.settled()
+    then = Timestamp()
+    then.FromDatetime(sales.stack.clock.now())
+    ada = [str(sales.stack.callers.user("ada"))]
+
+    async def entered(**asked: Any) -> int:
+        request = pb.GetStageConversionRequest(id=sales.pipeline, owner_ids=ada, **(YEAR | asked))
+        return (await sales.metrics().GetStageConversion(request)).stages[0].entered
+
+    assert await entered(as_of=then) == 5
+    await sales.change(deal, owner_id=str(sales.stack.callers.user("bob")))
+    other = await sales.deal(at="2026-02-01", owner="ada")
+    await sales.deals().DeleteOpportunity(deals_pb.DeleteOpportunityRequest(id=other.id))
+    await sales.stack.settled()
+    assert (await entered(), await entered(as_of=then)) == (4, 5)
+    await sales.deals().DeleteOpportunity(deals_pb.DeleteOpportunityRequest(id=deal.id))
+    await sales.stack.settled()
+    assert (await entered(), await entered(as_of=then)) == (4, 5)
+
+
+async def test_a_stage_that_was_taken_out_is_still_later_than_those_before_it(sales: Sales) -> None:
+    deal = await sales.deal(at="2026-02-01")
+    await sales.move(deal, "Qualification", at="2026-02-03")
+    pipeline = (await sales.pipelines().ListPipelines(deals_pb.ListPipelinesRequest())).pipelines[0]
+    stages = {stage.name: stage for stage in pipeline.stages}
+    pipeline.stages.remove(stages["Qualification"])
+    mapped = deals_pb.MigratePipelineRequest.Mapping(
+        from_stage_id=stages["Qualification"].id, to_stage_id=stages["Negotiation"].id
+    )
+    migrate = deals_pb.MigratePipelineRequest(id=pipeline.id, pipeline=pipeline, stage_map=[mapped])
+    await sales.pipelines().MigratePipeline(migrate)
+    await sales.stack.settled()
+    answer = await sales.metrics().GetStageConversion(pb.GetStageConversionRequest(id=pipeline.id, **YEAR))
+    contact = answer.stages[0]
+    assert (contact.name, contact.entered, contact.advanced, contact.returned) == ("Contact", 1, 1, 0)
+
+
 async def test_a_deal_whose_lines_cancel_out_is_counted(sales: Sales) -> None:
     back = deals_pb.LineItem(product_id=TABLE, quantity="1", unit_price=euros(-100))
     await sales.deal(line_items=[line(CHAIR, 100), back])
@@ -211,7 +251,7 @@ async def test_a_deal_whose_lines_cancel_out_is_counted(sales: Sales) -> None:
 def test_shares_of_an_amount_of_which_some_are_taken_off_differ_by_less_than_a_cent() -> None:
     a, b, c = sorted(new_id() for _ in range(3))
     weights = {a: Decimal(-100), b: Decimal(-100), c: Decimal(500)}
-    shares = parted(Amount(Decimal("100"), "EUR"), weights)
+    shares = parted(Amount(Decimal(100), "EUR"), weights)
     assert sum(shares.values()) == 100
     assert all(abs(shares[key] - weights[key] / 3) < Decimal("0.01") for key in weights)
 

@@ -263,6 +263,17 @@ class Pipeline(Entity):
         stage = self.find(closed_from) if closed_from is not None else None
         return self.first(State.OPEN) if stage is None else self.standing(stage.id)
 
+    def order(self) -> list[UUID]:
+        """All stages in their order, each followed by those taken out whose deals count as standing in it."""
+        gone = [(stage.id, self.standing(stage.id).id) for stage in self.retired_stages]
+        return [
+            id for stage in self.stages for id in (stage.id, *(old for old, new in gone if new == stage.id))
+        ]
+
+    def of_kind(self, kind: State) -> list[UUID]:
+        """All stages of a kind, those that were taken out among them."""
+        return [stage.id for stage in (*self.stages, *self.retired_stages) if stage.kind is kind]
+
     def first(self, kind: State) -> Stage:
         """The first stage of a kind."""
         return next(stage for stage in self.stages if stage.kind is kind)

@@ -136,7 +136,7 @@ class BoardStore:
                 *(deals.c[name] for name in scope.SHOWN),
                 entered.label("entered_at"),
                 active.label("active_alerts"),
-                scope.slips_of(f"{deals.name}.id", asked.as_of).label("slips"),
+                scope.slips_of(f"{deals.name}.id", asked.as_of, asked.effective_as_of).label("slips"),
             )
         )
         return {row["id"]: dict(row) for row in rows}

@@ -22,7 +22,6 @@ from services.opportunities.domain.pipelines import Pipeline, State
 from services.opportunities.store import scope
 from services.opportunities.store.conversion import NEVER, converted, in_minor_units
 from services.opportunities.store.tenant_settings import Tenant
-from services.opportunities.tables import opportunities
 from services.opportunities.tables.competitors import customers
 from services.opportunities.tables.metrics import stage_visits
 
@@ -105,14 +104,14 @@ class MetricsStore:
         """What became of the deals that entered each stage in a period."""
         at = sa.literal(as_of or NEVER, sa.DateTime(timezone=True))
         begin, end = self._instants(first, last)
-        deal = sa.select(opportunities.c.id).where(
-            opportunities.c.id == stage_visits.c.deal_id, opportunities.c.deleted_at.is_(None)
-        )
-        owned = scope.owned_by_those_below(self.call)
-        if owned is not None:
-            deal = deal.where(owned)
+        if as_of is None:
+            deal, columns = scope.live(self.call, ("id",))
+        else:
+            asked = Question("", RatePolicy.TODAY, last, as_of=as_of)
+            deal, columns = scope.recorded(self.call, asked, ("id",))
+        deal = deal.where(columns.id == stage_visits.c.deal_id)
         if owners:
-            deal = deal.where(opportunities.c.owner_id == scope.any_of(owners))
+            deal = deal.where(columns.owner_id == scope.any_of(owners))
         way: dict[str, Any] = {
             "partition_by": stage_visits.c.deal_id,
             "order_by": (stage_visits.c.entered_at, stage_visits.c.version),
@@ -129,9 +128,9 @@ class MetricsStore:
             .subquery("visits")
         )
         places = [stage.id for stage in pipeline.stages]
-        order = sa.literal(places, sa.ARRAY(sa.Uuid))
-        is_won = visits.c.next_id == sa.literal(pipeline.first(State.WON).id, sa.Uuid)
-        is_lost = visits.c.next_id == sa.literal(pipeline.first(State.LOST).id, sa.Uuid)
+        order = sa.literal(pipeline.order(), sa.ARRAY(sa.Uuid))
+        is_won = visits.c.next_id == scope.any_of(pipeline.of_kind(State.WON))
+        is_lost = visits.c.next_id == scope.any_of(pipeline.of_kind(State.LOST))
         is_later = sa.func.array_position(order, visits.c.next_id) > sa.func.array_position(
             order, visits.c.stage_id
         )
@@ -233,7 +232,7 @@ def _keys(deals: sa.CTE, by: Sequence[Dimension], asked: Question) -> tuple[list
         else:
             key = _key(deals, dimension)
             if dimension is Dimension.SLIPS:
-                slips = scope.slips_of_all(deals, asked.as_of)
+                slips = scope.slips_of_all(deals, asked.as_of, asked.effective_as_of)
                 source = source.outerjoin(slips, slips.c.id == deals.c.id)
         keys.append(sa.func.coalesce(key, "").label(f"key_{len(keys)}"))
     return keys, source, amount
@@ -336,7 +335,7 @@ def _lost_of(row: Any, keys: int) -> Lost:
 
 def _outcomes(rows: Sequence[Any], pipeline: Pipeline) -> dict[UUID, StageOutcomes]:
     result = {stage.id: StageOutcomes() for stage in pipeline.stages}
-    won, lost = pipeline.first(State.WON).id, pipeline.first(State.LOST).id
+    won, lost = pipeline.of_kind(State.WON), pipeline.of_kind(State.LOST)
     for row in rows:
         outcome, deals, went_to = result[row["stage_id"]], row["deals"], row["next_id"]
         if row["is_total"]:
@@ -347,8 +346,8 @@ def _outcomes(rows: Sequence[Any], pipeline: Pipeline) -> dict[UUID, StageOutcom
             outcome.standing += deals
             continue
         outcome.to[went_to] = deals
-        outcome.won += deals if went_to == won else 0
-        outcome.lost += deals if went_to == lost else 0
-        if went_to != lost and not row["advanced"]:
+        outcome.won += deals if went_to in won else 0
+        outcome.lost += deals if went_to in lost else 0
+        if went_to not in lost and not row["advanced"]:
             outcome.returned += deals
     return result

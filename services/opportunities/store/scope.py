@@ -87,19 +87,25 @@ def with_booked(deals: sa.FromClause, zone: str, *, is_needed: bool = True) -> A
     return sa.select(*deals.c, day.label("booked_on")).select_from(joined).subquery("booked")
 
 
-def slips_of(deal: str, as_of: datetime | None) -> sa.ColumnElement[int]:
+def slips_of(
+    deal: str, as_of: datetime | None, effective_as_of: datetime | None = None
+) -> sa.ColumnElement[int]:
     """How many times the close date of a deal slipped, for a query in which `deal` names its id."""
+    by_then = (effective_as_of or NEVER).isoformat()
     return sa.literal_column(
         "(SELECT count(*) FROM (SELECT close_date, state, lag(close_date) OVER way AS former_date,"
         " lag(state) OVER way AS former_state FROM deal_versions"
         f" WHERE deal_versions.id = {deal} AND recorded_at <= '{(as_of or NEVER).isoformat()}'::timestamptz"
+        f" AND effective_at <= '{by_then}'::timestamptz"
         " WINDOW way AS (ORDER BY effective_at, version)) AS moves WHERE close_date > former_date"
         " AND state = 'OPEN' AND former_state = 'OPEN')",
         sa.Integer,
     )
 
 
-def slips_of_all(deals: sa.FromClause, as_of: datetime | None) -> Any:
+def slips_of_all(
+    deals: sa.FromClause, as_of: datetime | None, effective_as_of: datetime | None = None
+) -> Any:
     """The same for all of some deals at once, as a table of id and slips."""
     versions = deal_versions.alias("way_versions")
     way: dict[str, Any] = {
@@ -116,6 +122,7 @@ def slips_of_all(deals: sa.FromClause, as_of: datetime | None) -> Any:
         )
         .where(
             versions.c.recorded_at <= sa.literal(as_of or NEVER, sa.DateTime(timezone=True)),
+            versions.c.effective_at <= sa.literal(effective_as_of or NEVER, sa.DateTime(timezone=True)),
             versions.c.id.in_(sa.select(deals.c.id)),
         )
         .subquery("moves")

@@ -160,8 +160,7 @@ class StuckLimitStore:
         self, pipeline: Pipeline, deals: sa.CTE, cuts: tuple[Decimal, Decimal] | None, at: datetime
     ) -> sa.CTE:
         """How long deals of each size stood in each open stage, and whether they went on from there."""
-        stages = [stage.id for stage in pipeline.stages]
-        order = sa.literal(stages, sa.ARRAY(sa.Uuid))
+        order = sa.literal(pipeline.order(), sa.ARRAY(sa.Uuid))
         opened = [stage.id for stage in pipeline.stages if stage.kind is State.OPEN]
         each = (
             sa.func.unnest(sa.literal(opened, sa.ARRAY(sa.Uuid)))
@@ -192,9 +191,9 @@ class StuckLimitStore:
             .limit(1)
             .lateral("following")
         )
-        lost = sa.literal(pipeline.first(State.LOST).id, sa.Uuid)
+        lost = sa.literal(pipeline.of_kind(State.LOST), sa.ARRAY(sa.Uuid))
         went_on = sa.and_(
-            following.c.stage_id != lost,
+            following.c.stage_id != sa.all_(lost),
             sa.func.array_position(order, following.c.stage_id)
             > sa.func.array_position(order, latest.c.stage_id),
         )
