@@ -20,8 +20,8 @@ from services.forecast.prediction.model import Model, lag_of
 from services.forecast.prediction.places import Places
 
 MOST_DRAWS: Final = 1000
-LEAST_DRAWS: Final = 200
-_PAIRS: Final = 2.0e8
+LEAST_DRAWS: Final = 128
+_PAIRS: Final = 1.28e8
 """How many deals times draws are worth waiting for."""
 _CELLS: Final = 8.0e6
 """How many nodes times months times draws are held in memory, for each tree."""
