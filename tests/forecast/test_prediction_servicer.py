@@ -47,7 +47,7 @@ async def bring(company: Company, seed: int = 5) -> SimulatedCompany:
     histories, rows = simulated.histories, []
     for deal in range(histories.deals):
         states = np.flatnonzero(histories.deal == deal).tolist()
-        told = []
+        told: list[tuple[deals_pb.Opportunity, Timestamp]] = []
         for state in states:
             status = Status(histories.status[state])
             stage = {Status.WON: "Won", Status.LOST: "Lost"}.get(status, "Prospecting")
@@ -100,7 +100,12 @@ def predictions(company: Company, role: str = "operations", **claims: Any) -> An
     return prediction_pb2_grpc.PredictionServiceStub(company.stack.channel("forecast", role, **claims))
 
 
-async def ask(company: Company, role: str = "operations", by: int = TEAM, **fields: Any) -> pb.Prediction:
+async def ask(
+    company: Company,
+    role: str = "operations",
+    by: forecast_pb2.Forecast.GroupBy.ValueType = TEAM,
+    **fields: Any,
+) -> pb.Prediction:
     request = pb.GetPredictionRequest(
         periods=fields.pop("periods", [QUARTER]), group_by=by, effective_as_of=stamp(AT), **fields
     )
@@ -240,7 +245,7 @@ async def test_history_is_replayed_without_knowing_it_and_scored(company: Compan
 async def test_what_cannot_be_predicted_is_refused_with_a_sentence(company: Company) -> None:
     await company.deal("ann", "100", close=date(2030, 5, 1))
     await company.settled()
-    cases = (
+    cases: tuple[tuple[dict[str, Any], grpc.StatusCode, str], ...] = (
         ({"periods": ["2031-Q1"]}, grpc.StatusCode.INVALID_ARGUMENT, "is not predicted"),
         ({"periods": []}, grpc.StatusCode.FAILED_PRECONDITION, "history is too short"),
     )
