@@ -35,6 +35,7 @@ from services.opportunities.store import (
     StageBook,
 )
 from services.opportunities.store.competitors import CustomerStore
+from services.opportunities.store.tenant_settings import tenant_of
 from services.opportunities.wire import competitors as wire_customers
 
 subscriptions = Subscriptions()
@@ -219,7 +220,8 @@ async def _closing(deal: Opportunity, quote: Quote, call: Call, settings: QuoteS
         return None
     pipeline = StageBook(await PipelineStore(call).all()).of(deal)
     if settings.acceptance is Acceptance.WINS:
-        return deal.win(pipeline.first(State.WON), datetime_of(quote.accept_time))
+        at = datetime_of(quote.accept_time)
+        return deal.win(pipeline.first(State.WON), at, (await tenant_of(call)).day(at))
     wanted = settings.acceptance_stage_id
     stage = pipeline.find(wanted) if wanted is not None else None
     if stage is None or stage.kind is not State.OPEN:

@@ -239,6 +239,13 @@ async def test_a_stage_that_was_taken_out_is_still_later_than_those_before_it(sa
     assert (contact.name, contact.entered, contact.advanced, contact.returned) == ("Contact", 1, 1, 0)
 
 
+async def test_a_deal_is_closed_on_the_day_that_it_is_where_the_tenant_is(sales: Sales) -> None:
+    await sales.tenant("EUR", "Pacific/Auckland")
+    won = await sales.win(await sales.deal(at="2026-02-01"), at="2026-02-28T13:00")
+    lost = await sales.lose(await sales.deal(at="2026-02-01"), "Price", at="2026-02-28T13:00")
+    assert won.close_date == lost.close_date == day_of(date(2026, 3, 1))
+
+
 async def test_a_deal_whose_lines_cancel_out_is_counted(sales: Sales) -> None:
     back = deals_pb.LineItem(product_id=TABLE, quantity="1", unit_price=euros(-100))
     await sales.deal(line_items=[line(CHAIR, 100), back])
@@ -266,7 +273,8 @@ async def test_figures_reach_from_one_end_of_the_calendar_to_the_other(sales: Sa
     assert (await sales.metrics().GetStageConversion(conversion)).stages[0].entered == 1
     first = Timestamp()
     first.FromDatetime(datetime(1, 1, 1, tzinfo=UTC))
-    for asked in ({"as_of": first}, {"effective_as_of": first}):
+    instants: list[dict[str, Any]] = [{"as_of": first}, {"effective_as_of": first}]
+    for asked in instants:
         board = pb.GetPipelineBoardRequest(id=sales.pipeline, **asked)
         assert (await sales.metrics().GetPipelineBoard(board)).open_deals == 0
         assert (await figures(sales, **asked)).total.open == 0

@@ -12,9 +12,11 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from sfa.erp.v1 import messages_pb2 as erp
 from sfa.opportunities.v1 import opportunities_pb2 as pb
-from sfa.opportunities.v1.opportunities_pb2_grpc import PipelineServiceStub
+from sfa.opportunities.v1.deals_pb2 import TeamMember
+from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub, PipelineServiceStub
 from sfa.quotes.v1 import families_pb2, orders_pb2, quotes_pb2, reports_pb2
 from sfa.quotes.v1.families_pb2_grpc import ProductFamilyServiceStub
+from sfa.quotes.v1.quotes_pb2_grpc import QuoteServiceStub
 from sfa.quotes.v1.reports_pb2_grpc import ReportServiceStub
 
 from chassis.ids import new_id
@@ -95,6 +97,23 @@ async def test_a_quote_that_was_decided_on_meanwhile_does_not_keep_the_others_op
     again = await shop.deals.CloseSiblingQuotes(pb.CloseSiblingQuotesRequest(id=deal.id, request_id="key"))
     assert (list(closed.sibling_quote_ids), again) == ([], closed)
     assert await state_of(shop, quotes[1]) == quotes_pb2.Quote.CANCELLED
+
+
+async def test_whoever_may_only_read_the_deal_closes_none_of_its_quotes(
+    shop: Shop, office: Shop, running: Stack
+) -> None:
+    chair = await office.product()
+    user = str(running.callers.user("reader"))
+    deal = await shop.deal(team=[TeamMember(user_id=user, access=TeamMember.READ)])
+    quotes = QuoteServiceStub(running.channel("quotes", "rep", name="reader"))
+    asked = quotes_pb2.Quote(opportunity_id=deal.id, lines=[line(chair)], owner_id=user)
+    own = await quotes.CreateQuote(quotes_pb2.CreateQuoteRequest(quote=asked))
+    await accept(shop, await shop.sent(deal.id, line(chair, "3")))
+    assert list((await read(shop, deal.id)).sibling_quote_ids) == [own.id]
+    reader = OpportunityServiceStub(running.channel("opportunities", "rep", name="reader"))
+    close = pb.CloseSiblingQuotesRequest(id=deal.id)
+    assert (await refusal(reader.CloseSiblingQuotes(close)))[1] == "DEAL_ONLY_READABLE"
+    assert (await quotes.GetQuote(quotes_pb2.GetQuoteRequest(id=own.id))).state == quotes_pb2.Quote.DRAFT
 
 
 async def test_what_the_rep_keeps_open_is_not_offered_again(shop: Shop, office: Shop, running: Stack) -> None:

@@ -15,6 +15,7 @@ from services.opportunities.criteria import gatekeeper
 from services.opportunities.domain import LostReasonMissing, Opportunity, State
 from services.opportunities.store import Entrant, OpportunityStore, Pipelines
 from services.opportunities.store.competitors import NamedCompetitors
+from services.opportunities.store.tenant_settings import tenant_of
 
 
 class MovesServicer:
@@ -62,7 +63,9 @@ class MovesServicer:
         if deal.state is State.OPEN:
             given = _given(amount, close_date, request.win_reason)
             gatekeeper.check_move(deal, pipeline, won, call.now, given)
-        event = deal.win(won, effective_at or call.now, close_date, amount, request.win_reason)
+        at = effective_at or call.now
+        day = close_date or (await tenant_of(call)).day(at)
+        event = deal.win(won, at, day, amount, request.win_reason)
         await store.save(deal, event, effective_at)
         return wire.opportunity_to_proto(deal)
 
@@ -85,7 +88,8 @@ class MovesServicer:
             competitors = await NamedCompetitors.of(call, named)
             competitors.check(named, deal.details.competitors, within="")
         at = effective_at or call.now
-        event = deal.lose(lost, request.lost_reason, at, close_date, rival, price)
+        day = close_date or (await tenant_of(call)).day(at)
+        event = deal.lose(lost, request.lost_reason, at, day, rival, price)
         await store.save(deal, event, effective_at)
         return wire.opportunity_to_proto(deal)
 

@@ -42,6 +42,7 @@ class QuoteLinksServicer:
         store = OpportunityStore(call)
         deal = await store.get(request.id, request.etag)
         ids = (deal.quote_links or QuoteLinks()).siblings(tuple(map(UUID, request.quote_ids)))
+        store.changeable(deal)  # before quotes are cancelled, which nothing takes back
         for id in ids:
             await self._cancel(id, deal.id)
         await store.save(deal, deal.drop_siblings(ids))

@@ -8,6 +8,7 @@ from chassis.call import Call
 from chassis.convert import date_of, set_date, uuid_of
 from services.opportunities.domain.win_loss import WinLossBy, WinLossQuestion
 from services.opportunities.store.pipelines import PipelineStore
+from services.opportunities.store.tenant_settings import tenant_of
 from services.opportunities.store.win_loss import WinLossStore
 from services.opportunities.wire.win_loss import DIMENSIONS, figures_to_proto
 
@@ -20,7 +21,7 @@ class WinLossServicer:
             [DIMENSIONS[each] for each in request.group_by],
             date_of(request.from_date, "from_date") if request.HasField("from_date") else None,
             date_of(request.to_date, "to_date") if request.HasField("to_date") else None,
-            call.now.date(),
+            (await tenant_of(call)).day(call.now),
             uuid_of(request.pipeline_id),
             uuid_of(request.competitor_id),
             request.max_groups,
