@@ -351,6 +351,14 @@ async def test_what_is_split_off_does_not_go_to_anybody(service: Stack) -> None:
     assert await refusal(merging(service, name="ann").SplitOpportunity(request)) == "OWNER_OUT_OF_SIGHT"
 
 
+async def test_each_part_has_an_id_of_its_own(service: Stack) -> None:
+    whole = await make(deals(service), amount=euros(100))
+    for ids in ([whole.id], [str(new_id())] * 2):
+        made = [merging_pb2.SplitOpportunityRequest.Part(id=id, name="P", amount=euros(1)) for id in ids]
+        request = merging_pb2.SplitOpportunityRequest(id=whole.id, parts=made)
+        assert await refusal(merging(service).SplitOpportunity(request)) == "PART_TWICE"
+
+
 async def test_the_events_say_what_was_merged_and_split(service: Stack) -> None:
     stub = deals(service, "operations")
     whole = await make(stub, amount=euros(100))

@@ -90,6 +90,15 @@ class PartNeedsLines(InvalidArgument):
         )
 
 
+class PartTwice(InvalidArgument):
+    """Two parts, or a part and the deal itself, were to have one id."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            "Give each part an id of its own, other than the opportunity's.", field=f"parts[{index}].id"
+        )
+
+
 class LineShort(InvalidArgument):
     """A part takes more of a product than is left."""
 
@@ -164,10 +173,16 @@ def split(deal: Opportunity, parts: Sequence[Part]) -> tuple[OpportunitySplit, l
         OpportunityClosed: it is won or lost.
         AmountMissing, PartEmpty, PartsExceed, PartNeedsLines, LineShort, CurrenciesDiffer: the amount
             cannot be parted so.
-        NameMissing, TooMany: the parts do not make deals.
+        NameMissing, PartTwice, TooMany: the parts do not make deals.
     """
     if deal.state is not State.OPEN:
         raise OpportunityClosed(deal.state)
+    seen = {deal.id}
+    for index, part in enumerate(parts):
+        if part.id in seen:
+            raise PartTwice(index)
+        if part.id is not None:
+            seen.add(part.id)
     made = [_part(deal, part, index) for index, part in enumerate(parts)]
     ids = tuple(each.id for each in made)
     deal.details = deal.details.changed({"split_into_ids": (*deal.details.split_into_ids, *ids)})
