@@ -164,7 +164,7 @@ async def order_came_to_nothing(events: Sequence[Received], call: Call) -> None:
     """The deal's owner is told. What was closed stays closed as it is, until somebody decides."""
     for event in events:
         store = OpportunityStore(by_way_of(call, event))
-        deal = await store.find(UUID(event.message.order.opportunity_id))
+        deal = await _standing(store, UUID(event.message.order.opportunity_id))
         if deal is None or deal.deleted_at is not None:
             continue
         if await inbox.is_first(call, event, "order came to nothing"):
@@ -177,11 +177,19 @@ async def order_taken_after_all(events: Sequence[Received], call: Call) -> None:
     """The ERP has taken an order that it would not: there is nothing to tell any more."""
     for event in events:
         store = OpportunityStore(by_way_of(call, event))
-        deal = await store.find(UUID(event.message.order.opportunity_id))
+        deal = await _standing(store, UUID(event.message.order.opportunity_id))
         if deal is None or deal.deleted_at is not None or deal.quote_links is None:
             continue
         with contextlib.suppress(OrderNotNoticed):
             await store.save(deal, deal.forget_order(event.entity_id, event.version), _effective(event, deal))
+
+
+async def _standing(store: OpportunityStore, id: UUID) -> Opportunity | None:
+    """The deal, or the one that it went into."""
+    deal = await store.find(id)
+    while deal is not None and (into := deal.details.merged_into_id) is not None:
+        deal = await store.find(into)
+    return deal
 
 
 async def _follow(event: Received, call: Call, settings: QuoteSettings) -> None:

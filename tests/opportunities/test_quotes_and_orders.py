@@ -13,6 +13,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from sfa.erp.v1 import messages_pb2 as erp
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 from sfa.opportunities.v1.deals_pb2 import TeamMember
+from sfa.opportunities.v1.merging_pb2 import MergeOpportunitiesRequest
+from sfa.opportunities.v1.merging_pb2_grpc import OpportunityMergingServiceStub
 from sfa.opportunities.v1.opportunities_pb2_grpc import OpportunityServiceStub, PipelineServiceStub
 from sfa.quotes.v1 import families_pb2, orders_pb2, quotes_pb2, reports_pb2
 from sfa.quotes.v1.families_pb2_grpc import ProductFamilyServiceStub
@@ -173,6 +175,21 @@ async def test_an_order_that_comes_to_nothing_is_told_and_changes_no_closed_reve
     assert (list(noted.order_notices), noted.state, noted.amount) == ([], WON, euros(30))
     await deliver_again(running, "OrderCancelled", 2)
     assert await read(shop, deal.id) == noted
+
+
+async def test_an_order_of_a_deal_that_was_merged_is_told_where_the_deal_went(
+    shop: Shop, office: Shop, running: Stack
+) -> None:
+    await say(running, acceptance=pb.QuoteSettings.LEAVES_STAGE)
+    chair = await office.product()
+    deal, twin, last = await shop.deal(), await shop.deal(), await shop.deal()
+    quote = await accept(shop, await shop.sent(deal.id, line(chair, "3")))
+    await running.settled()
+    merging = OpportunityMergingServiceStub(running.channel("opportunities"))
+    for one, other in ((twin, deal), (last, twin)):
+        await merging.MergeOpportunities(MergeOpportunitiesRequest(id=one.id, merged_ids=[other.id]))
+    await shop.orders.CancelOrder(orders_pb2.CancelOrderRequest(id=quote.order_id, cancel_reason="No."))
+    assert [each.order_id for each in (await read(shop, last.id)).order_notices] == [quote.order_id]
 
 
 async def test_an_order_that_the_erp_takes_after_all_is_told_no_longer(
