@@ -1,10 +1,15 @@
 """Money: an exact decimal amount in one currency. Never a float, never a silent mix of currencies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
+from math import floor
+from typing import TypeVar
 
 from chassis.errors import InvalidArgument
+
+Key = TypeVar("Key")
 
 # ISO 4217 exponents that are not 2.
 _EXPONENTS = {
@@ -76,3 +81,28 @@ def total(amounts: Iterable[Money], currency: str) -> Money:
     for amount in amounts:
         result += amount
     return result
+
+
+def shares(amount: Decimal, weights: Mapping[Key, Decimal], currency: str) -> dict[Key, Decimal]:
+    """An amount shared out by weight, in whole minor units by the largest remainder.
+
+    The shares add up to `amount` exactly; what is less than a minor unit goes to the first. Where the
+    weights come to nothing, all are equal. Equal remainders go by the key's text, so that everybody who
+    computes this gets the same.
+    """
+    if len(weights) <= 1:
+        return dict.fromkeys(weights, amount)
+    if not sum(weights.values()):
+        weights = dict.fromkeys(weights, Decimal(1))
+    with localcontext(prec=60):
+        unit, whole = minor_unit(currency), sum(map(Fraction, weights.values()))
+        units = int(abs(amount) / unit)
+        exact = {key: units * Fraction(weights[key]) / whole for key in sorted(weights, key=str)}
+        parts = {key: floor(share) for key, share in exact.items()}
+        left = units - sum(parts.values())
+        for key in sorted(exact, key=lambda key: parts[key] - exact[key])[:left]:
+            parts[key] += 1
+        sign = -1 if amount < 0 else 1
+        result = {key: sign * parts[key] * unit for key in weights}
+        result[next(iter(weights))] += amount - sum(result.values(), Decimal(0))
+        return result

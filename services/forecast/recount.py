@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from chassis.money import shares
 from services.forecast.book.reference import Interval, Tenant
 from services.forecast.dimensions.flat import segment_id
 from services.forecast.dimensions.products import family_id
 from services.forecast.dimensions.question import Credit, GroupBy, Hierarchy, Question
-from services.forecast.domain.currencies import rounded, shares
+from services.forecast.domain.currencies import rounded
 from services.forecast.domain.figures import NONE, Counting, Deal, Figures, Stage, State, Sum
 from services.forecast.domain.hierarchies import former_id
 from services.forecast.domain.trees import ALL

@@ -16,13 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.money import minor_unit
+from chassis.money import minor_unit, shares
 from services.forecast.book.book import Book
 from services.forecast.book.grid import DEALS, MEASURES, Measure
 from services.forecast.book.reference import Reference
 from services.forecast.dimensions import Axis, Credit, GroupBy, Hierarchy, Question, RateDate, axis_of
 from services.forecast.dimensions.credit import largest_remainder
-from services.forecast.domain.currencies import shares
 from services.forecast.domain.figures import Category, Deal, State, product_shares
 from services.forecast.domain.periods import UNDATED, FiscalCalendar
 from services.forecast.figures import figures_of

@@ -5,12 +5,12 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chassis.ids import new_id
-from chassis.money import minor_unit
-from services.forecast.domain.currencies import Rate, Rates, rounded, shares
+from chassis.money import minor_unit, shares
+from services.forecast.domain.currencies import Rate, Rates, rounded
 from services.forecast.domain.figures import (
     Category,
     Counting,
@@ -172,9 +172,11 @@ def test_products_add_up_to_the_deal_to_the_minor_unit(
 
 @given(
     AMOUNTS,
-    st.dictionaries(st.text(max_size=3), st.decimals(0, 100, places=3), min_size=1, max_size=9),
+    st.dictionaries(st.text(max_size=3), st.decimals(-100, 100, places=3), min_size=1, max_size=9),
     CURRENCIES,
 )
+@example(Decimal(0), {"a": Decimal(100), "b": Decimal(-100)}, "EUR")  # lines that cancel out
+@example(Decimal(100), {"a": Decimal(-100), "b": Decimal(-100), "c": Decimal(500)}, "EUR")
 def test_shares_add_up_and_none_is_off_by_a_minor_unit(
     amount: Decimal, weights: dict[str, Decimal], currency: str
 ) -> None:

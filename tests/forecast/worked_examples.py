@@ -32,11 +32,11 @@ from sfa.forecast.v1 import changes_pb2 as pb
 from sfa.forecast.v1 import forecast_pb2
 from sfa.opportunities.v1 import opportunities_pb2
 
+from chassis.money import shares
 from services.forecast.book.book import Book
 from services.forecast.book.grid import Measure
 from services.forecast.book.reference import Reference
 from services.forecast.dimensions import Credit, GroupBy, Hierarchy, Question, RateDate, axis_of
-from services.forecast.domain.currencies import shares
 from services.forecast.domain.figures import Category, Deal, State, product_shares
 from services.forecast.summing import sums_of
 from services.forecast.waterfall.answers import Waterfall

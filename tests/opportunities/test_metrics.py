@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import grpc
@@ -16,8 +15,6 @@ from sfa.opportunities.v1 import metrics_pb2 as pb
 from sfa.opportunities.v1 import opportunities_pb2 as deals_pb
 
 from chassis.ids import new_id
-from chassis.money import Money as Amount
-from services.opportunities.domain.figures import parted
 from tests.conftest import Join
 from tests.opportunities.sales import Sales, day_of, euros
 
@@ -253,14 +250,6 @@ async def test_a_deal_whose_lines_cancel_out_is_counted(sales: Sales) -> None:
     assert {group.key: (group.open, group.open_amount) for group in answer.groups} == {
         CHAIR: (1, euros(0)), TABLE: (1, euros(0)),
     }  # fmt: skip
-
-
-def test_shares_of_an_amount_of_which_some_are_taken_off_differ_by_less_than_a_cent() -> None:
-    a, b, c = sorted(new_id() for _ in range(3))
-    weights = {a: Decimal(-100), b: Decimal(-100), c: Decimal(500)}
-    shares = parted(Amount(Decimal(100), "EUR"), weights)
-    assert sum(shares.values()) == 100
-    assert all(abs(shares[key] - weights[key] / 3) < Decimal("0.01") for key in weights)
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Auckland", "America/New_York"])

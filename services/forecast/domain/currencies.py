@@ -1,7 +1,7 @@
 """Amounts in one currency: which rate a deal is converted at, and what is said where there is none."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -74,29 +74,3 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
     """To the currency's minor unit, half away from zero."""
     with localcontext(prec=60):
         return amount.quantize(minor_unit(currency), ROUND_HALF_UP)
-
-
-def shares(amount: Decimal, weights: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
-    """An amount shared out by weight, in whole minor units by the largest remainder.
-
-    The shares add up to `amount` exactly; what is less than a minor unit goes to the first. Without
-    any weight, all are equal. The order of equal remainders is that of the keys, so that everybody
-    who computes this gets the same.
-    """
-    if len(weights) <= 1:
-        return dict.fromkeys(weights, amount)
-    if not any(weights.values()):
-        weights = dict.fromkeys(weights, Decimal(1))
-    with localcontext(prec=60):
-        unit, total = minor_unit(currency), sum(weights.values(), Decimal(0))
-        units = int(abs(amount) / unit)
-        exact = {key: units * weight / total for key, weight in weights.items()}
-        whole = {key: int(value) for key, value in exact.items()}
-        left = units - sum(whole.values())
-        for key in sorted(exact, key=lambda key: (whole[key] - exact[key], key))[:left]:
-            whole[key] += 1
-        sign = -1 if amount < 0 else 1
-        result = {key: sign * count * unit for key, count in whole.items()}
-        first = next(iter(result))
-        result[first] += amount - sum(result.values(), Decimal(0))
-        return result

@@ -11,7 +11,8 @@ from enum import IntEnum
 from typing import Final, Self
 from uuid import UUID
 
-from services.forecast.domain.currencies import Rates, rounded, shares
+from chassis.money import shares
+from services.forecast.domain.currencies import Rates, rounded
 from services.forecast.domain.periods import Period
 
 PERCENT: Final = Decimal("0.01")

@@ -11,8 +11,8 @@ from sfa.identity.v1 import finance_pb2, organisation_pb2
 from sfa.opportunities.v1 import deals_pb2, events_pb2, opportunities_pb2
 
 from chassis import convert
-from chassis.money import minor_unit
-from services.forecast.domain.currencies import rounded, shares
+from chassis.money import minor_unit, shares
+from services.forecast.domain.currencies import rounded
 from services.forecast.domain.figures import Category, Deal, Stage, State, product_shares
 
 UNDATED: Final = date.max

@@ -1,16 +1,12 @@
 """How the pipeline is asked for in figures, and the ratios among them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
-from fractions import Fraction
-from math import floor
 from uuid import UUID
 
 from chassis.errors import FailedPrecondition, InvalidArgument
-from chassis.money import Money, minor_unit
 
 
 class RatePolicy(Enum):
@@ -185,30 +181,6 @@ class StageOutcomes:
     def conversion(self) -> Decimal | None:
         """Those that went on ÷ those that left."""
         return ratio(Decimal(self.advanced), Decimal(self.entered - self.standing))
-
-
-def parted(amount: Money, weights: Mapping[UUID, Decimal]) -> dict[UUID, Decimal]:
-    """An amount shared out by weight, in whole minor units by the largest remainder.
-
-    The shares add up to the amount exactly; what is less than a minor unit goes to the first. Where the
-    weights are nothing altogether, all are equal. Equal remainders go by key: the same as the forecast's.
-    """
-    if len(weights) <= 1:
-        return dict.fromkeys(weights, amount.amount)
-    keys = sorted(weights, key=str)
-    if not sum(weights.values()):
-        weights = dict.fromkeys(keys, Decimal(1))
-    unit, whole = minor_unit(amount.currency), sum(map(Fraction, weights.values()))
-    units = int(abs(amount.amount) / unit)
-    exact = {key: units * Fraction(weights[key]) / whole for key in keys}
-    parts = {key: floor(share) for key, share in exact.items()}
-    left = units - sum(parts.values())
-    for key in sorted(keys, key=lambda key: parts[key] - exact[key])[:left]:
-        parts[key] += 1
-    sign = -1 if amount.amount < 0 else 1
-    result = {key: sign * part * unit for key, part in parts.items()}
-    result[next(iter(weights))] += amount.amount - sum(result.values(), Decimal(0))
-    return result
 
 
 def ratio(part: Decimal, whole: Decimal) -> Decimal | None:

@@ -10,8 +10,8 @@ from sfa.opportunities.v1 import deals_pb2
 from sfa.opportunities.v1 import opportunities_pb2 as pb
 
 from chassis import convert
+from chassis.money import shares
 from chassis.subscriptions import Received
-from services.opportunities.domain.figures import parted
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def version_row(event: Received) -> Row:
     deal: pb.Opportunity = event.message.opportunity
     money = convert.money_of(deal.amount, "amount") if deal.HasField("amount") else None
     products = _products(deal)
-    shares = parted(money, products) if money is not None else {}
+    parts = shares(money.amount, products, money.currency) if money is not None else {}
     credited = [split for split in deal.splits if split.type == deals_pb2.Split.REVENUE]
     return {
         "id": event.entity_id,
@@ -42,7 +42,7 @@ def version_row(event: Received) -> Row:
         "lost_reason": deal.lost_reason,
         "is_from_lead": bool(deal.lead_id),
         "product_ids": list(products),
-        "product_amounts": [shares[product] for product in products] if shares else [],
+        "product_amounts": [parts[product] for product in products] if parts else [],
         "credited_ids": [UUID(split.user_id) for split in credited],
         "credited_amounts": [
             convert.money_of(split.amount, "amount").amount for split in credited if split.HasField("amount")
