@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -79,6 +79,13 @@ def document(contract: Contract, routes: Sequence[Route], settings: GatewaySetti
             "securitySchemes": _security(routes),
         },
     }
+
+
+_EVENT: Final = {
+    "description": "Each event, by the names of its lines.",
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}, "id": {"type": "string"}},
+}
 
 
 def _path(route: Route) -> str:
@@ -217,7 +224,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
         ok: dict[str, Any] = {
             "description": f"Events named `{name}`, whose `data` is this message as JSON and whose `id` is its cursor; "
             "comments in between as a sign of life; an event `problem` where the stream ends for a reason.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "x-event-schema": schema}},
+            "content": {"text/event-stream": {"schema": _EVENT, "x-event-schema": schema}},
         }
     elif response.full_name == "google.protobuf.Empty":
         ok = {"description": "Done."}

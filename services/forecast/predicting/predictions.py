@@ -87,6 +87,7 @@ class Predictions:
         self._models: OrderedDict[Hashable, Model] = OrderedDict()
         self._bases: OrderedDict[Hashable, Basis] = OrderedDict()
         self._locks: dict[UUID, asyncio.Lock] = {}
+        self._making: dict[UUID, tuple[Hashable, asyncio.Task[Basis]]] = {}
 
     async def question(self, call: Call, asked: Asked, group_by: int, periods: Sequence[str]) -> Question:
         """What a request asks for.
@@ -130,11 +131,34 @@ class Predictions:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             if key not in self._bases:
                 await _leave(call)
+                return await self._made(tenant, key, model_key, book, question)
+            self._bases.move_to_end(key)
+            return self._bases[key]
+
+    async def _made(
+        self, tenant: UUID, key: Hashable, model_key: Hashable, book: Book, question: Question
+    ) -> Basis:
+        """What is being made, or is begun now, one for a tenant at a time. It is finished and kept, too,
+        where the request that began it ends before: whoever asks again finds it."""
+        while tenant in self._making:
+            known, task = self._making[tenant]
+            if known == key:
+                return await asyncio.shield(task)
+            await asyncio.wait([task])
+
+        async def make() -> Basis:
+            try:
                 made = await asyncio.to_thread(self._make, book, question, self._models.get(model_key))
                 _keep(self._models, model_key, made.model, _KEPT_MODELS)
                 _keep(self._bases, key, made, _KEPT_WORLDS)
-            self._bases.move_to_end(key)
-            return self._bases[key]
+                return made
+            finally:
+                del self._making[tenant]
+
+        task = asyncio.create_task(make())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # somebody has looked
+        self._making[tenant] = key, task
+        return await asyncio.shield(task)
 
     async def learnt(self, call: Call, question: Question) -> Model:
         """Learns anew, whatever was learnt before."""
