@@ -3,7 +3,7 @@
 from chassis.migrations import Migration
 
 revision = "0004"
-down_revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:

@@ -1,8 +1,0 @@
-"""What deals can be rolled up by."""
-
-revision = "0003"
-down_revision = "0002"
-
-
-def upgrade() -> None:
-    pass
