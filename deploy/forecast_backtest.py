@@ -49,7 +49,7 @@ async def replay(url: str, sign_in: SignIn, question: Question, *, as_json: bool
     errors = Console(stderr=True, highlight=False)
     async with Api(url, sign_in) as api:
         months: list[Document] = []
-        async for step in api.events("/v1/forecast:backtest", cursor="", **question.parameters()):
+        async for step in api.events("/v1/forecast:backtest", **question.parameters()):
             if step.get("isDone"):
                 break
             months.append(step)

@@ -63,6 +63,7 @@ async def test_real_sales_data_in_and_every_figure_out(company: Company) -> None
         await every_deal_has_its_past(client, files)
         await the_forecast_has_every_figure(client, files)
         await the_report_shows_them(company)
+        await the_last_quarter_is_replayed(company)
         await everybody_sees_their_part(company, client, files)
         await again_nothing_changes(company, client, folder)
 
@@ -259,6 +260,21 @@ async def the_report_shows_them(company: Company) -> None:
     assert "Forecast report: Q4 2017" in page
     assert "Actual 2.8 M" in page
     assert all(f'title="{name}"' in page for name in ("All", "Melvin Marxen", "Darcel Schlecht"))
+
+
+async def the_last_quarter_is_replayed(company: Company) -> None:
+    """What would have been predicted of its months on the evening before each."""
+    options = ("--from", "2017-10", "--to", "2017-12", "--by", "territory", "--json")
+    process = await company.sfa("forecast", "backtest", *options)
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    replayed = json.loads(out)
+    assert [month["periodId"] for month in replayed["months"]] == ["2017-10", "2017-11", "2017-12"]
+    assert not any(month["refused"] for month in replayed["months"])
+    methods = {score["method"] for score in replayed["result"]["scores"]}
+    assert {"system", "last_period", "weighted_pipeline"} <= {
+        name.lower().replace(" ", "_") for name in methods
+    }
 
 
 async def everybody_sees_their_part(company: Company, client: httpx.AsyncClient, files: Files) -> None:
